@@ -1,0 +1,133 @@
+"""Every hyper-parameter: its default, its meaning and its allowed range, written once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from data_prep.errors import BalrogError
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Hyper-parameters of one training run.
+
+    A step is one generator update; it uses ``critic_steps * batch_size`` training rows, each of
+    which visits the critic once. ``steps * critic_steps * batch_size / rows`` is the number of
+    epochs.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Length of the latent noise vector.
+    width : int
+        Units in each hidden layer of generator and critic.
+    depth : int
+        Hidden layers of generator and critic.
+    steps : int
+        Generator updates in the whole run.
+    batch_size : int
+        Training rows in one critic update.
+    critic_steps : int
+        Critic updates before each generator update.
+    critic_learning_rate : float
+        Adam's learning rate of the critic at the start; decays to 1 % along a cosine.
+    generator_learning_rate : float
+        Adam's learning rate of the generator at the start; decays to 1 % along a cosine.
+    gradient_penalty_weight : float
+        Weight of the gradient penalty (lambda of Gulrajani et al. 2017).
+    gradient_penalty_side : {'one', 'two'}
+        'two' penalises any gradient norm other than 1 (the paper's form), 'one' only norms over 1.
+    gradient_penalty_fraction : float
+        Share of each batch on which the penalty is estimated; it costs as much as the rest of a
+        critic update, and half the rows estimate it well enough.
+    energy_score_weight : float
+        Weight of the energy-score term in the generator's loss; 0 turns it off.
+    ema_decay : float
+        Decay per step of the exponential moving average of the generator's weights; warms up as
+        ``min(ema_decay, (1 + step) / (10 + step))``.
+    location_scale_steps : int
+        Most optimizer steps of the location/scale regression that standardizes the measured
+        columns; the step with the best validation likelihood is kept.
+    validation_interval : int
+        Steps between two validations; each also writes a checkpoint.
+    validation_draws : int
+        Draws per validation row in the energy score.
+    xla : bool
+        Compile the training step with XLA.
+    seed : int
+        Seed of initial weights, batch order and training noise.
+
+    Raises
+    ------
+    BalrogError
+        If a value is outside its range.
+
+    Examples
+    --------
+    >>> Settings(width=64).width
+    64
+    """
+
+    latent_dim: int = 8
+    width: int = 128
+    depth: int = 3
+    steps: int = 10_000
+    batch_size: int = 1024
+    critic_steps: int = 1
+    critic_learning_rate: float = 2e-3
+    generator_learning_rate: float = 1e-3
+    gradient_penalty_weight: float = 10.0
+    gradient_penalty_side: Literal["one", "two"] = "one"
+    gradient_penalty_fraction: float = 0.5
+    energy_score_weight: float = 0.5
+    ema_decay: float = 0.999
+    location_scale_steps: int = 1500
+    validation_interval: int = 500
+    validation_draws: int = 16
+    xla: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value against its range."""
+        at_least_one = (
+            "latent_dim", "width", "depth", "steps", "batch_size", "critic_steps",
+            "location_scale_steps", "validation_interval",
+        )  # fmt: skip
+        for name in at_least_one:
+            self._require(name, "a whole number of at least 1", getattr(self, name) >= 1)
+        for name in ("critic_learning_rate", "generator_learning_rate"):
+            self._require(name, "between 0 and 1", 0 < getattr(self, name) < 1)
+        for name in ("gradient_penalty_weight", "energy_score_weight"):
+            self._require(name, "0 or more", getattr(self, name) >= 0)
+        fraction = self.gradient_penalty_fraction
+        self._require("gradient_penalty_fraction", "above 0, at most 1", 0 < fraction <= 1)
+        self._require("ema_decay", "from 0 to below 1", 0 <= self.ema_decay < 1)
+        self._require("validation_draws", "at least 2", self.validation_draws >= 2)
+        self._require("seed", "from 0 to 2**31 - 1", 0 <= self.seed < 2**31)
+        side = self.gradient_penalty_side
+        self._require("gradient_penalty_side", "'one' or 'two'", side in ("one", "two"))
+
+    def _require(self, name: str, expected: str, holds: bool) -> None:
+        if not holds:
+            raise BalrogError(f"setting {name} must be {expected}, got {getattr(self, name)!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as plain values, for YAML and JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Settings:
+        """Settings from plain values; unknown names raise BalrogError."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise BalrogError(f"unknown settings {unknown}; known are {sorted(known)}")
+        return cls(**values)
+
+    def differences(self, other: Settings) -> dict[str, tuple[Any, Any]]:
+        """Settings that differ, as ``{name: (mine, other's)}``."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}

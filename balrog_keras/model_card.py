@@ -1,0 +1,106 @@
+"""The README.md of an exported emulator, made from its emulator.json and metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from data_prep.schema import Schema
+
+__all__ = ["model_card"]
+
+_TEMPLATE = """\
+# Emulator `{name}`
+
+{label}
+
+Draws {measured} given {conditions}: p(measured | **detected**, truth, survey properties).
+It says nothing on whether an object is detected, and draws every object on its own.
+
+## Load it (TensorFlow and numpy only)
+
+```python
+import numpy as np
+import tensorflow as tf
+
+model = tf.saved_model.load("saved_models/{name}/1")
+draw = model.signatures["serving_default"]
+columns = {{
+{example}
+}}
+row_id = np.arange(2)
+measured = draw(**columns, row_id=tf.constant(row_id, tf.int64), seed=tf.constant(1, tf.int64))
+```
+
+The same (seed, row_id) gives the same draw in any batch, order or process.
+
+## Columns
+
+| column | group | unit | training range (min, median, max) |
+|---|---|---|---|
+{columns}
+
+## Training data
+
+{rows}. Sources:
+
+{sources}
+
+## Scores
+
+{scores}
+
+Settings, versions and the SHA-256 of every file are in `emulator.json`.
+"""
+
+
+def _column_row(column: Any, domain: dict[str, Any]) -> str:
+    limits = domain.get(column.name)
+    text = ""
+    if limits:
+        middle = limits["quantiles"]["0.5"]
+        text = f"{limits['min']:.3f}, {middle:.3f}, {limits['max']:.3f}"
+    return f"| `{column.name}` | {column.group} | {column.unit} | {text} |"
+
+
+def _score_rows(metrics: dict[str, Any]) -> str:
+    lines = ["| statistic | value |", "|---|---|"]
+    for part, scores in metrics.items():
+        lines += [f"| {part}: {name} | {value:,.5g} |" for name, value in scores.items()]
+    return "\n".join(lines)
+
+
+def model_card(description: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """Markdown text of a model card.
+
+    Parameters
+    ----------
+    description : dict
+        Content of ``emulator.json``.
+    metrics : dict of dict of str to float
+        Scores by part, for example ``{"validation": {...}}``.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    schema = Schema.from_dict(description["schema"])
+    domain, data = description["domain"], description["training_data"]
+    medians = {name: domain[name]["quantiles"]["0.5"] for name in schema.condition_names}
+    return _TEMPLATE.format(
+        name=description["name"],
+        label=description["label"],
+        measured=", ".join(f"`{name}`" for name in schema.measured_names),
+        conditions=", ".join(f"`{name}`" for name in schema.condition_names),
+        example="\n".join(
+            f'    "{name}": tf.constant([{value:.3f}, {value:.3f}]),'
+            for name, value in medians.items()
+        ),
+        columns="\n".join(_column_row(column, domain) for column in schema.columns),
+        rows=", ".join(f"{split} {rows:,} rows" for split, rows in data["rows"].items()),
+        sources="\n".join(
+            f"- `{source['name']}`, {source['bytes']:,} bytes, SHA-256 `{source['sha256']}`"
+            for source in data["provenance"].get("sources", [])
+        ),
+        scores=_score_rows(metrics),
+    )

@@ -1,0 +1,153 @@
+"""The three networks: generator, critic, and the location/scale regression."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+# Bound of |ln(scale)| in units of the global spread: keeps a far extrapolation finite.
+_MAX_LOG_SCALE = 8.0
+
+__all__ = ["Critic", "Generator", "LocationScale"]
+
+
+def _hidden_layers(width: int, depth: int, seed: int) -> list[keras.layers.Layer]:
+    """Dense SiLU layers, He-initialised, each with a seed and a name of its own."""
+    return [
+        keras.layers.Dense(
+            width,
+            activation="silu",
+            kernel_initializer=keras.initializers.HeNormal(seed=seed + index),
+            name=f"hidden_{index}",
+        )
+        for index in range(depth)
+    ]
+
+
+class _Perceptron(keras.Model):
+    """Multi-layer perceptron on the concatenation of its inputs.
+
+    Parameters
+    ----------
+    num_outputs : int
+        Length of the output vector.
+    width, depth : int
+        Units in, and number of, hidden layers.
+    seed : int
+        Seed of the initial weights.
+    **kwargs
+        Passed to :class:`keras.Model`.
+    """
+
+    def __init__(
+        self, num_outputs: int, width: int = 128, depth: int = 3, seed: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_outputs, self.width, self.depth, self.seed = num_outputs, width, depth, seed
+        self.hidden = _hidden_layers(width, depth, seed)
+        self.head = keras.layers.Dense(
+            num_outputs,
+            kernel_initializer=keras.initializers.GlorotNormal(seed=seed + depth),
+            name="head",
+        )
+
+    def build(self, input_shape: Any) -> None:
+        """Create all weights; `input_shape` is the tuple of the inputs' shapes."""
+        size = sum(shape[-1] for shape in input_shape)
+        for layer in (*self.hidden, self.head):
+            layer.build((None, size))
+            size = layer.units
+        self.built = True
+
+    def call(self, inputs: tuple[Any, ...]) -> Any:
+        """Map ``(batch, n)`` float32 tensors to one of shape ``(batch, num_outputs)``."""
+        hidden = keras.ops.concatenate(inputs, axis=-1)
+        for layer in self.hidden:
+            hidden = layer(hidden)
+        return self.head(hidden)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild this network."""
+        own = {name: getattr(self, name) for name in ("width", "depth", "seed")}
+        return {**super().get_config(), "num_outputs": self.num_outputs, **own}
+
+
+@keras.saving.register_keras_serializable(package="balrog_keras")
+class Generator(_Perceptron):
+    """G(condition, latent): standardized measured columns from noise.
+
+    Called on ``(condition, latent)``, standardized conditions ``(batch, num_conditions)`` and
+    standard-normal latents ``(batch, latent_dim)``, both float32; gives standardized residuals
+    ``(batch, num_outputs)``, one per measured column.
+
+    Parameters
+    ----------
+    num_outputs : int
+        Number of measured columns.
+    width, depth : int
+        Units in, and number of, hidden layers.
+    seed : int
+        Seed of the initial weights.
+    **kwargs
+        Passed to :class:`keras.Model`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> generator = Generator(num_outputs=3, width=8, depth=1)
+    >>> generator((np.zeros((5, 9), "float32"), np.zeros((5, 4), "float32"))).shape
+    TensorShape([5, 3])
+    """
+
+
+@keras.saving.register_keras_serializable(package="balrog_keras")
+class Critic(_Perceptron):
+    """D(measured, condition): how real a standardized measured vector looks, unbounded.
+
+    Called on ``(measured, condition)``, both standardized float32 of shape ``(batch, n)``; gives
+    ``(batch, 1)``. No batch normalisation, which would couple the rows whose gradients the penalty
+    takes one by one (Gulrajani et al. 2017, section 4).
+
+    Parameters
+    ----------
+    num_outputs : int
+        Always 1; kept so that all networks have one constructor.
+    width, depth : int
+        Units in, and number of, hidden layers.
+    seed : int
+        Seed of the initial weights.
+    **kwargs
+        Passed to :class:`keras.Model`.
+    """
+
+    def __init__(
+        self, num_outputs: int = 1, width: int = 128, depth: int = 3, seed: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(num_outputs, width, depth, seed, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="balrog_keras")
+class LocationScale(_Perceptron):
+    """Regression of the location and log-scale of each measured column on the condition.
+
+    Called on ``(condition,)``, standardized float32 ``(batch, num_conditions)``; gives
+    ``(batch, 2 * number of measured columns)``: locations, then natural logs of scales.
+
+    Parameters
+    ----------
+    num_outputs : int
+        Twice the number of measured columns.
+    width, depth : int
+        Units in, and number of, hidden layers.
+    seed : int
+        Seed of the initial weights.
+    **kwargs
+        Passed to :class:`keras.Model`.
+    """
+
+    def call(self, inputs: tuple[Any, ...]) -> Any:
+        """Map conditions ``(batch, num_conditions)`` to ``(batch, num_outputs)``."""
+        location, log_scale = keras.ops.split(super().call(inputs), 2, axis=-1)
+        log_scale = _MAX_LOG_SCALE * keras.ops.tanh(log_scale / _MAX_LOG_SCALE)
+        return keras.ops.concatenate([location, log_scale], axis=-1)

@@ -1,0 +1,326 @@
+"""The conditional Wasserstein GAN with gradient penalty, as one Keras model."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from balrog_keras.networks import Critic, Generator
+
+__all__ = ["ConditionalWGANGP", "energy_score_loss", "gradient_penalty"]
+
+# Under a square root: its derivative at 0 is infinite.
+_EPSILON = 1e-12
+# What each stateless draw of one step is for; part of its seed.
+_LATENT, _INTERPOLATION, _GENERATOR_LATENT = range(3)
+_LOGGED = (
+    "critic_loss", "critic_gap", "gradient_penalty", "critic_gradient_norm",
+    "generator_loss", "energy_score", "generator_gradient_norm",
+)  # fmt: skip
+
+
+def gradient_penalty(
+    critic: Any, real: Any, fake: Any, condition: Any, epsilon: Any, side: str
+) -> Any:
+    r"""Penalise critic gradients away from norm 1 between real and fake rows.
+
+    With :math:`\hat x = \epsilon x + (1 - \epsilon) G(z, c)` and the gradient taken in the
+    measured vector and the condition together (the critic is then 1-Lipschitz in both; Ray et al.
+    2023, arXiv:2306.04895),
+
+    .. math:: E[(\lVert \nabla_{\hat x, c} D(\hat x, c) \rVert_2 - 1)^2]
+
+    for ``side="two"`` (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3) and
+    :math:`E[\max(0, \lVert \nabla D \rVert_2 - 1)^2]` for ``side="one"``.
+
+    Parameters
+    ----------
+    critic : callable
+        Maps ``(measured, condition)`` to ``(batch, 1)``.
+    real, fake : float32 tensors, shape (batch, M)
+        Standardized measured rows.
+    condition : float32 tensor, shape (batch, C)
+        Standardized conditions.
+    epsilon : float32 tensor, shape (batch, 1)
+        Interpolation weights, uniform on [0, 1).
+    side : {'one', 'two'}
+        Form of the penalty.
+
+    Returns
+    -------
+    float32 tensor, shape ()
+        The penalty, not weighted.
+    """
+    mixed = epsilon * real + (1.0 - epsilon) * fake
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch((mixed, condition))
+        score = critic((mixed, condition))
+    gradients = tape.gradient(score, (mixed, condition))
+    squared = sum(tf.reduce_sum(tf.square(gradient), axis=-1) for gradient in gradients)
+    excess = tf.sqrt(squared + _EPSILON) - 1.0
+    if side == "one":
+        excess = tf.nn.relu(excess)
+    return tf.reduce_mean(tf.square(excess))
+
+
+def energy_score_loss(first: Any, second: Any, real: Any) -> Any:
+    """Energy score of two draws per row (Gneiting & Raftery 2007, doi:10.1198/016214506000001437).
+
+    ``|f - y| / 2 + |f' - y| / 2 - |f - f'| / 2`` with Euclidean norms: strictly proper, and
+    unbiased with two draws (Pacchiardi et al. 2021, arXiv:2112.08217).
+
+    Parameters
+    ----------
+    first, second, real : float32 tensors, shape (batch, M)
+        Two independent draws and the observed row of each condition.
+
+    Returns
+    -------
+    float32 tensor, shape ()
+        Mean over the batch.
+    """
+
+    def distance(a: Any, b: Any) -> Any:
+        return tf.sqrt(tf.reduce_sum(tf.square(a - b), axis=-1) + _EPSILON)
+
+    score = distance(first, real) + distance(second, real) - distance(first, second)
+    return 0.5 * tf.reduce_mean(score)
+
+
+@keras.saving.register_keras_serializable(package="balrog_keras")
+class ConditionalWGANGP(keras.Model):
+    """Generator and critic trained against each other on standardized rows.
+
+    The critic minimises ``E[D(G(z, c), c)] - E[D(x, c)] + weight * penalty``; the generator
+    minimises ``-E[D(G(z, c), c)] + energy_score_weight * energy score``. An exponential moving
+    average of the generator's weights, :attr:`ema_generator`, is what is validated and exported.
+
+    All training noise is stateless: a function of (seed, step, purpose). A resumed run therefore
+    continues exactly as the uninterrupted one.
+
+    Parameters
+    ----------
+    generator : Generator
+        Built on shapes ``(None, C)``, ``(None, latent_dim)``.
+    critic : Critic
+        Built on shapes ``(None, M)``, ``(None, C)``.
+    latent_dim : int
+        Length of the latent vector.
+    critic_steps : int
+        Critic updates in one training step; the step's batch is cut into that many parts.
+    gradient_penalty_weight : float
+        Weight of the penalty.
+    gradient_penalty_side : {'one', 'two'}
+        Form of the penalty, see :func:`gradient_penalty`.
+    gradient_penalty_fraction : float
+        Share of each batch on which the penalty is estimated.
+    energy_score_weight : float
+        Weight of the energy score in the generator's loss.
+    ema_decay : float
+        Decay of the moving average after warm-up.
+    seed : int
+        Seed of the training noise.
+    **kwargs
+        Passed to :class:`keras.Model`.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        critic: Critic,
+        latent_dim: int = 8,
+        critic_steps: int = 1,
+        gradient_penalty_weight: float = 10.0,
+        gradient_penalty_side: str = "one",
+        gradient_penalty_fraction: float = 1.0,
+        energy_score_weight: float = 0.5,
+        ema_decay: float = 0.999,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.generator, self.critic = generator, critic
+        self.latent_dim, self.critic_steps = latent_dim, critic_steps
+        self.gradient_penalty_weight = gradient_penalty_weight
+        self.gradient_penalty_side = gradient_penalty_side
+        self.gradient_penalty_fraction = gradient_penalty_fraction
+        self.energy_score_weight, self.ema_decay, self.seed = energy_score_weight, ema_decay, seed
+        self.ema_generator = Generator.from_config({**generator.get_config(), "name": "ema"})
+        num_conditions = generator.hidden[0].kernel.shape[0] - latent_dim
+        self.ema_generator.build(((None, num_conditions), (None, latent_dim)))
+        self.ema_generator.set_weights(generator.get_weights())
+        self.ema_generator.trainable = False
+        self._means = {name: keras.metrics.Mean(name=name) for name in _LOGGED}
+        # Step at which the critic's and the generator's loss first were not finite; -1 never.
+        self.first_nonfinite = tf.Variable([-1, -1], dtype=tf.int64, trainable=False)
+        self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild this model, networks included."""
+        names = (
+            "latent_dim", "critic_steps", "gradient_penalty_weight", "gradient_penalty_side",
+            "gradient_penalty_fraction", "energy_score_weight", "ema_decay", "seed",
+        )  # fmt: skip
+        networks = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in ("generator", "critic")
+        }
+        return {
+            **super().get_config(), **networks, **{name: getattr(self, name) for name in names}
+        }  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ConditionalWGANGP:
+        """Rebuild, with fresh weights, from :meth:`get_config`."""
+        config = dict(config)
+        generator = keras.saving.deserialize_keras_object(config.pop("generator"))
+        critic = keras.saving.deserialize_keras_object(config.pop("critic"))
+        return cls(generator, critic, **config)
+
+    def compile(self, generator_optimizer: Any, critic_optimizer: Any, **kwargs: Any) -> None:
+        """Set the optimizers, built at once so that checkpoints hold their slots from the start.
+
+        Parameters
+        ----------
+        generator_optimizer, critic_optimizer : keras.optimizers.Optimizer
+            One each; they must not be shared.
+        **kwargs
+            Passed to :meth:`keras.Model.compile`, for example ``jit_compile``.
+        """
+        super().compile(optimizer=generator_optimizer, **kwargs)
+        self.critic_optimizer = critic_optimizer
+        generator_optimizer.build(self.generator.trainable_variables)
+        critic_optimizer.build(self.critic.trainable_variables)
+
+    def call(self, inputs: tuple[Any, Any]) -> Any:
+        """Draw with the averaged generator: ``(condition, latent)`` to ``(batch, M)``."""
+        return self.ema_generator(inputs)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The running means of what is logged, so that Keras resets them."""
+        return list(self._means.values())
+
+    def _normal(self, step: Any, purpose: int, part: int, shape: Any) -> Any:
+        return tf.random.stateless_normal(shape, self._noise_seed(step, purpose, part))
+
+    def _noise_seed(self, step: Any, purpose: int, part: int) -> Any:
+        """Two int64: the run's seed, and one number for (step, purpose, part)."""
+        return tf.stack([tf.constant(self.seed, tf.int64), step * 65536 + purpose * 8192 + part])
+
+    def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
+        """Update the critic `critic_steps` times, then the generator and its average once.
+
+        Parameters
+        ----------
+        data : (condition, measured)
+            Standardized float32 tensors, ``(critic_steps * batch, C)`` and
+            ``(critic_steps * batch, M)``.
+
+        Returns
+        -------
+        dict of str to float32 tensor
+            Losses, critic gap, penalty, energy score and gradient norms, each the mean since the
+            last reset (Keras resets at the start of each of its epochs).
+        """
+        step = tf.cast(self.optimizer.iterations, tf.int64)
+        parts = [tf.split(tensor, self.critic_steps) for tensor in data]
+        for part, (condition, measured) in enumerate(zip(*parts, strict=True)):
+            logs = self._critic_step(condition, measured, step, part)
+        logs |= self._generator_step(condition, measured, step)
+        self._update_average(step)
+        self._note_nonfinite(step, logs)
+        for name, value in logs.items():
+            self._means[name].update_state(value)
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    def _critic_step(self, condition: Any, real: Any, step: Any, part: int) -> dict[str, Any]:
+        latent = self._normal(step, _LATENT, part, (tf.shape(real)[0], self.latent_dim))
+        fake = self.generator((condition, latent))
+        # Rows come shuffled, so the first ones are as good as any.
+        some = math.ceil(self.gradient_penalty_fraction * int(real.shape[0]))
+        epsilon = tf.random.stateless_uniform(
+            (some, 1), self._noise_seed(step, _INTERPOLATION, part)
+        )
+        with tf.GradientTape() as tape:
+            # One call for both halves: larger matrix products run nearer the machine's peak.
+            both = self.critic((tf.concat([real, fake], 0), tf.concat([condition, condition], 0)))
+            real_score, fake_score = tf.split(both, 2)
+            gap = tf.reduce_mean(real_score) - tf.reduce_mean(fake_score)
+            penalty = gradient_penalty(
+                self.critic,
+                real[:some],
+                fake[:some],
+                condition[:some],
+                epsilon,
+                self.gradient_penalty_side,
+            )
+            loss = self.gradient_penalty_weight * penalty - gap
+        norm = self._apply(tape, loss, self.critic, self.critic_optimizer)
+        return {
+            "critic_loss": loss,
+            "critic_gap": gap,
+            "gradient_penalty": penalty,
+            "critic_gradient_norm": norm,
+        }
+
+    def _generator_step(self, condition: Any, real: Any, step: Any) -> dict[str, Any]:
+        rows = tf.shape(real)[0]
+        latent = self._normal(step, _GENERATOR_LATENT, 0, (2 * rows, self.latent_dim))
+        with tf.GradientTape() as tape:
+            fakes = self.generator((tf.concat([condition, condition], 0), latent))
+            first, second = tf.split(fakes, 2)
+            energy = energy_score_loss(first, second, real)
+            adversarial = -tf.reduce_mean(self.critic((first, condition)))
+            loss = adversarial + self.energy_score_weight * energy
+        norm = self._apply(tape, loss, self.generator, self.optimizer)
+        return {"generator_loss": loss, "energy_score": energy, "generator_gradient_norm": norm}
+
+    @staticmethod
+    def _apply(tape: Any, loss: Any, network: Any, optimizer: Any) -> Any:
+        """Take one optimizer step; gives the norm of the gradient."""
+        variables = network.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        optimizer.apply(gradients, variables)
+        return tf.linalg.global_norm(gradients)
+
+    def _update_average(self, step: Any) -> None:
+        """Move the average towards the generator; the decay warms up (arXiv:1806.04498)."""
+        count = tf.cast(step, tf.float32)
+        decay = tf.minimum(self.ema_decay, (1.0 + count) / (10.0 + count))
+        pairs = zip(self.ema_generator.weights, self.generator.weights, strict=True)
+        for average, weight in pairs:
+            average.assign(average + (1.0 - decay) * (weight - average))
+
+    def _note_nonfinite(self, step: Any, logs: dict[str, Any]) -> None:
+        losses = tf.stack([logs["critic_loss"], logs["generator_loss"]])
+        fresh = (self.first_nonfinite < 0) & ~tf.math.is_finite(losses)
+        self.first_nonfinite.assign(tf.where(fresh, step, self.first_nonfinite))
+
+    def test_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
+        """Critic gap and energy score of the averaged generator on one batch.
+
+        Parameters
+        ----------
+        data : (condition, measured)
+            Standardized float32 tensors, ``(batch, C)`` and ``(batch, M)``.
+
+        Returns
+        -------
+        dict of str to float32 tensor
+            ``critic_gap`` and ``energy_score``.
+        """
+        condition, real = data
+        rows = tf.shape(real)[0]
+        # Step -1 is never trained on: evaluation noise is its own and the same every time.
+        latent = self._normal(
+            tf.constant(-1, tf.int64), _GENERATOR_LATENT, 0, (2 * rows, self.latent_dim)
+        )
+        doubled = tf.concat([condition, condition], 0)
+        first, second = tf.split(self.ema_generator((doubled, latent)), 2)
+        gap = tf.reduce_mean(self.critic((real, condition)))
+        gap -= tf.reduce_mean(self.critic((first, condition)))
+        return {"critic_gap": gap, "energy_score": energy_score_loss(first, second, real)}

@@ -1,0 +1,181 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from toy import write_toy_shards
+
+from balrog_keras.callbacks import StopOnSignal
+from balrog_keras.config import Settings
+from balrog_keras.training import Interrupted, train
+from data_prep.errors import BalrogError
+
+ROOT = Path(__file__).parents[1]
+
+
+def _checkpoint(run):
+    reader = tf.train.load_checkpoint(str(run / "checkpoints"))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if not name.startswith(("_CHECKPOINTABLE", "save_counter"))
+    }
+
+
+def _assert_same_checkpoint(first, second):
+    first, second = _checkpoint(first), _checkpoint(second)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+
+def test_run_leaves_everything_in_its_place(toy_run, toy_settings):
+    run = toy_run / "runs" / "toy"
+    assert Settings.from_dict(yaml.safe_load((run / "config.yaml").read_text())) == toy_settings
+    assert list((run / "tensorboard").glob("events*"))
+    metrics = json.loads((toy_run / "saved_models/toy/metrics.json").read_text())
+    assert np.isfinite(metrics["validation"]["energy_score"])
+
+
+def test_checkpoint_holds_every_weight(toy_run, toy_settings):
+    """Two hidden layers and a head in each of four networks, and both optimizers' moments."""
+    names = _checkpoint(toy_run / "runs" / "toy")
+    shapes = [value.shape for name, value in names.items() if name.startswith("gan/")]
+    assert shapes.count((16, 16)) == 3
+    assert shapes.count((13, 16)) == 2
+    assert shapes.count((12, 16)) == 1
+    assert sum(name.startswith("best_generator/") for name in names) == 6
+    assert sum(name.startswith("generator_optimizer/") for name in names) >= 13
+
+
+def test_tensorboard_has_scalars_and_figures(toy_run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(toy_run / "runs/toy/tensorboard")).Reload()
+    tags = set(events.Tags()["tensors"])
+    assert {
+        "train/critic_loss", "train/generator_loss", "train/critic_gap",
+        "train/gradient_penalty", "learning_rate/generator", "learning_rate/critic",
+        "validation/energy_score", "validation/bias/meas_mag_r",
+        "validation/spread_ratio/meas_mag_z", "colours",
+    } <= tags  # fmt: skip
+    rates = [tf.make_ndarray(e.tensor_proto).item() for e in events.Tensors("learning_rate/critic")]
+    assert len(rates) == 3
+    assert rates[0] > rates[1] > rates[2]
+
+
+def test_same_seed_same_run(tmp_path, toy_run, toy_shards, toy_settings):
+    train(toy_shards, "toy", toy_settings, tmp_path / "runs", tmp_path / "saved_models")
+    _assert_same_checkpoint(tmp_path / "runs/toy", toy_run / "runs/toy")
+
+
+@pytest.mark.parametrize("stop_at", [7, 20, 33])
+def test_resume_after_a_signal_matches_the_uninterrupted_run(
+    tmp_path, toy_run, toy_shards, toy_settings, monkeypatch, stop_at
+):
+    """Stop after a given step, inside or at the end of an interval, then resume."""
+    original = StopOnSignal.on_train_batch_end
+
+    def kill_self(self, batch, logs=None):
+        if int(self.model.optimizer.iterations.numpy()) == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+        original(self, batch, logs)
+
+    places = (tmp_path / "runs", tmp_path / "saved_models")
+    with monkeypatch.context() as patch:
+        patch.setattr(StopOnSignal, "on_train_batch_end", kill_self)
+        with pytest.raises(Interrupted, match=f"stopped at step {stop_at} of 60"):
+            train(toy_shards, "toy", toy_settings, *places)
+    assert not (tmp_path / "saved_models").exists()
+    train(toy_shards, "toy", toy_settings, *places, resume=True)
+    _assert_same_checkpoint(tmp_path / "runs/toy", toy_run / "runs/toy")
+
+
+@pytest.mark.slow
+def test_kill_9_loses_at_most_an_interval(tmp_path, toy_run, toy_shards, toy_settings):
+    config = tmp_path / "settings.yaml"
+    config.write_text(yaml.safe_dump(toy_settings.to_dict()))
+    command = [
+        sys.executable, str(ROOT / "train.py"), "--data", str(toy_shards), "--name", "toy",
+        "--config", str(config),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/toy/checkpoints/ckpt-*.index")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    done = subprocess.run(
+        [*command[:6], "--resume"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    log = (tmp_path / "runs/toy/train.log").read_text()
+    assert "resuming from step" in log
+    assert "best at step" in log
+    _assert_same_checkpoint(tmp_path / "runs/toy", toy_run / "runs/toy")
+
+
+def test_resume_with_other_settings_names_them(tmp_path, toy_run, toy_shards, toy_settings):
+    other = Settings.from_dict({**toy_settings.to_dict(), "width": 17})
+    with pytest.raises(BalrogError, match="width was 16, now 17"):
+        train(toy_shards, "toy", other, toy_run / "runs", tmp_path, resume=True)
+
+
+def test_resume_on_other_shards(tmp_path, toy_run, toy_settings):
+    shards = write_toy_shards(tmp_path / "shards", train=600, seed=5)
+    with pytest.raises(BalrogError, match="started on other shards"):
+        train(shards, "toy", toy_settings, toy_run / "runs", tmp_path, resume=True)
+
+
+def test_resume_of_nothing(tmp_path, toy_shards, toy_settings):
+    with pytest.raises(BalrogError, match="no run to resume"):
+        train(toy_shards, "x", toy_settings, tmp_path / "runs", tmp_path, resume=True)
+
+
+def test_existing_run_is_not_overwritten(toy_run, toy_shards, toy_settings):
+    with pytest.raises(BalrogError, match="--resume.*--overwrite"):
+        train(toy_shards, "toy", toy_settings, toy_run / "runs", toy_run / "saved_models")
+    assert (toy_run / "runs/toy/config.yaml").is_file()
+
+
+def test_damaged_checkpoint_is_named(tmp_path, toy_shards, toy_settings):
+    places = (tmp_path / "runs", tmp_path / "saved_models")
+    settings = Settings.from_dict({**toy_settings.to_dict(), "steps": 20})
+    train(toy_shards, "toy", settings, *places)
+    (data,) = (tmp_path / "runs/toy/checkpoints").glob("ckpt-20.data*")
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(BalrogError, match="ckpt-20.*cannot be restored"):
+        train(toy_shards, "toy", settings, *places, resume=True)
+
+
+def test_nan_stops_with_step_and_good_checkpoint(tmp_path, toy_shards, toy_settings, monkeypatch):
+    """The critic's loss is made NaN at step 30, after the checkpoint of step 20."""
+    from balrog_keras import wgan_gp
+
+    original = wgan_gp.ConditionalWGANGP._critic_step
+
+    def poisoned(self, condition, real, step, part):
+        logs = original(self, condition, real, step, part)
+        nan = tf.where(step == 30, np.float32("nan"), 0.0)
+        return {**logs, "critic_loss": logs["critic_loss"] + nan}
+
+    monkeypatch.setattr(wgan_gp.ConditionalWGANGP, "_critic_step", poisoned)
+    with pytest.raises(BalrogError, match=r"critic's loss.*at step 30;.*good checkpoint is.*-20"):
+        train(toy_shards, "toy", toy_settings, tmp_path / "runs", tmp_path / "saved_models")
+    assert not (tmp_path / "saved_models").exists()
+
+
+def test_too_few_rows_says_what_to_change(tmp_path):
+    shards = write_toy_shards(tmp_path / "shards", train=100)
+    with pytest.raises(BalrogError, match="lower batch_size"):
+        train(shards, "x", Settings(xla=False), tmp_path / "runs", tmp_path / "saved_models")

@@ -1,0 +1,155 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from balrog_keras.networks import Critic, Generator
+from balrog_keras.wgan_gp import ConditionalWGANGP, energy_score_loss, gradient_penalty
+
+
+def _gan(jit=False, rate=1e-2, **arguments):
+    generator = Generator(3, width=16, depth=2, seed=1, name="generator")
+    generator.build(((None, 9), (None, 4)))
+    critic = Critic(width=16, depth=2, seed=2, name="critic")
+    critic.build(((None, 3), (None, 9)))
+    gan = ConditionalWGANGP(generator, critic, latent_dim=4, **arguments)
+    adam = {"beta_1": 0.0, "beta_2": 0.9}
+    gan.compile(
+        keras.optimizers.Adam(rate, **adam), keras.optimizers.Adam(rate, **adam), jit_compile=jit
+    )
+    return gan
+
+
+def _data(rows=64, seed=0):
+    rng = np.random.default_rng(seed)
+    return tuple(tf.constant(rng.normal(size=(rows, size)).astype("float32")) for size in (9, 3))
+
+
+def _linear_critic(weights):
+    return lambda inputs: tf.concat(inputs, axis=-1) @ tf.constant(weights[:, None])
+
+
+@pytest.mark.parametrize(
+    ("norm", "side", "expected"), [(3.0, "one", 4.0), (3.0, "two", 4.0), (0.4, "one", 0.0),
+                                   (0.4, "two", 0.36)],
+)  # fmt: skip
+def test_penalty_of_a_linear_critic_is_known(norm, side, expected):
+    weights = np.random.default_rng(0).normal(size=12).astype("float32")
+    weights *= norm / np.linalg.norm(weights)
+    condition, real = _data()
+    penalty = gradient_penalty(
+        _linear_critic(weights), real, -real, condition, tf.fill((64, 1), 0.3), side
+    )
+    assert penalty.numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_penalty_is_taken_between_real_and_fake():
+    """D = |x|^2 / 2 has gradient x, so the penalty is known at the interpolated points."""
+    condition, real = _data()
+    epsilon = tf.random.stateless_uniform((64, 1), [1, 2])
+    fake = 2.0 * real + 1.0
+    found = gradient_penalty(
+        lambda inputs: 0.5 * tf.reduce_sum(tf.square(inputs[0]), 1, keepdims=True)
+        + 0.0 * tf.reduce_sum(inputs[1], 1, keepdims=True),
+        real, fake, condition, epsilon, "two",
+    )  # fmt: skip
+    points = epsilon.numpy() * real.numpy() + (1 - epsilon.numpy()) * fake.numpy()
+    expected = np.mean((np.linalg.norm(points, axis=1) - 1) ** 2)
+    assert found.numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_penalty_is_differentiable_where_the_gradient_vanishes():
+    condition, real = _data()
+    critic = Critic(width=8, depth=1)
+    critic.build(((None, 3), (None, 9)))
+    for weight in critic.weights:
+        weight.assign(tf.zeros_like(weight))
+    with tf.GradientTape() as tape:
+        loss = gradient_penalty(critic, real, real, condition, tf.zeros((64, 1)), "two")
+    gradients = tape.gradient(loss, [weight.value for weight in critic.trainable_weights])
+    assert all(np.isfinite(g.numpy()).all() for g in gradients if g is not None)
+
+
+def test_energy_score_of_exact_draws_is_that_of_the_distribution():
+    """For N(0, 1) in one dimension the energy score of the truth is 1 / sqrt(pi)."""
+    rng = np.random.default_rng(0)
+    first, second, real = rng.normal(size=(3, 400_000, 1)).astype("float32")
+    score = energy_score_loss(first, second, real).numpy()
+    assert score == pytest.approx(1 / np.sqrt(np.pi), abs=0.005)
+    wide = energy_score_loss(1.5 * first, 1.5 * second, real).numpy()
+    assert wide > score + 0.01
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_one_step_changes_every_weight_and_logs_finite_numbers(jit):
+    gan = _gan(jit=jit, critic_steps=2)
+    before = [weight.numpy() for weight in (*gan.generator.weights, *gan.critic.weights)]
+    history = gan.fit(tf.data.Dataset.from_tensors(_data()), epochs=1, shuffle=False, verbose=0)
+    after = [weight.numpy() for weight in (*gan.generator.weights, *gan.critic.weights)]
+    # The critic's last bias has no gradient: it cancels in the difference of scores.
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        if index != len(before) - 1:
+            assert np.abs(new - old).max() > 0, index
+    assert all(np.isfinite(values).all() for values in history.history.values())
+    assert gan.critic_optimizer.iterations.numpy() == 2
+    assert gan.optimizer.iterations.numpy() == 1
+
+
+def test_critic_step_lowers_the_loss_it_states():
+    """Under SGD one small critic step must lower the Wasserstein loss plus penalty."""
+    gan = _gan(rate=1e-3)
+    condition, real = _data(512)
+    step = tf.constant(0, tf.int64)
+    losses = [float(gan._critic_step(condition, real, step, 0)["critic_loss"]) for _ in range(20)]
+    assert losses[-1] < losses[0]
+
+
+def test_average_follows_the_warm_up():
+    gan = _gan()
+    initial = gan.ema_generator.weights[0].numpy()
+    gan.fit(tf.data.Dataset.from_tensors(_data()), epochs=1, shuffle=False, verbose=0)
+    expected = 0.1 * initial + 0.9 * gan.generator.weights[0].numpy()
+    np.testing.assert_allclose(gan.ema_generator.weights[0].numpy(), expected, atol=1e-6)
+
+
+def test_same_seed_same_weights_other_seed_others():
+    def trained(seed):
+        gan = _gan(seed=seed)
+        gan.fit(tf.data.Dataset.from_tensors(_data()).repeat(5), shuffle=False, verbose=0)
+        return gan.generator.get_weights()
+
+    first, again, other = trained(1), trained(1), trained(2)
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_noise_differs_between_steps_parts_and_purposes():
+    gan = _gan()
+    keys = [(s, p, k) for s in (0, 1, 70_000) for p in range(3) for k in (0, 1)]
+    draws = {tuple(gan._normal(tf.constant(s, tf.int64), p, k, (4,)).numpy()) for s, p, k in keys}
+    assert len(draws) == len(keys)
+
+
+def test_nonfinite_loss_is_noted_with_its_step():
+    gan = _gan()
+    condition, real = _data()
+    gan.train_step((condition, real))
+    assert (gan.first_nonfinite.numpy() == -1).all()
+    gan.train_step((condition, real * np.nan))
+    gan.train_step((condition, real))
+    assert gan.first_nonfinite.numpy()[0] == 1
+
+
+def test_test_step_is_deterministic():
+    gan = _gan()
+    first, second = gan.test_step(_data()), gan.test_step(_data())
+    assert set(first) == {"critic_gap", "energy_score"}
+    assert all(float(first[name]) == float(second[name]) for name in first)
+
+
+def test_config_round_trip():
+    gan = _gan(critic_steps=3, gradient_penalty_side="two")
+    copy = ConditionalWGANGP.from_config(gan.get_config())
+    assert copy.get_config() == gan.get_config()
+    assert copy.critic_steps == 3
