@@ -1,0 +1,126 @@
+"""The figures of an evaluation, in the order of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from balrog_keras import calibration_plots, metrics, plots
+from balrog_keras.evaluation import Evaluation
+
+__all__ = ["NamedFigure", "evaluation_figures"]
+
+
+class NamedFigure(NamedTuple):
+    """A figure, its place in the report and what it shows in words.
+
+    Parameters
+    ----------
+    section : str
+        Heading of the report under which it stands.
+    text : str
+        Caption, and alternative text of the image.
+    figure : matplotlib.figure.Figure
+        The figure.
+    """
+
+    section: str
+    text: str
+    figure: Any
+
+
+def evaluation_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
+    """Draw every figure of an evaluation, one at a time.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        From :func:`balrog_keras.evaluation.evaluate`.
+
+    Yields
+    ------
+    NamedFigure
+    """
+    yield from _distribution_figures(evaluation)
+    yield from _calibration_figures(evaluation)
+    limits = {bar["name"]: bar["limit"] for bar in evaluation.bars}
+    c2st, label = evaluation.statistics["c2st"], evaluation.label
+    top = c2st["larger"]
+    yield NamedFigure(
+        "Classifier test",
+        f"AUC of classifiers told to find the emulated rows. The larger is {top['value']:.3f}, "
+        f"of the null {top['null']:.3f}.",
+        calibration_plots.c2st_figure(c2st, limits["c2st_auc"], evaluation.null_kind, label),
+    )
+    units = {column.name: column.unit for column in evaluation.schema.columns}
+    for by, table in evaluation.tables.items():
+        yield NamedFigure(
+            "Bias and spread",
+            f"Median, spread and spread ratio of the residuals in deciles of {by}: real, emulated "
+            f"and {evaluation.null_kind}; bands are 95 % bootstrap intervals over tiles.",
+            plots.binned_figure(
+                table, evaluation.null_tables[by], by, units[by], evaluation.null_kind, label
+            ),
+        )
+
+
+def _distribution_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
+    schema, held_out, label = evaluation.schema, evaluation.held_out, evaluation.label
+    index = [k for k, column in enumerate(schema.measured) if column.unit == "mag"]
+    if len(index) > 1:
+        names = [schema.measured_names[k] for k in index]
+        bands = list(schema.bands) if len(schema.bands) == len(index) else names
+        yield NamedFigure(
+            "Colours and magnitudes",
+            "Measured colours and magnitudes of real rows beside emulated ones, on one scale, and "
+            "their difference in units of its Poisson error.",
+            plots.colour_magnitude_figure(
+                held_out.measured[:, index], evaluation.emulated[:, index], bands, label
+            ),
+        )
+    rows, _, other = evaluation.null_pair
+    residuals = {
+        "real": metrics.residuals(schema, held_out.condition, held_out.measured),
+        "emulated": metrics.residuals(schema, held_out.condition, evaluation.emulated),
+        evaluation.null_kind: metrics.residuals(schema, held_out.condition[rows], other),
+    }
+    yield NamedFigure(
+        "Residuals",
+        f"Distributions of measured minus true, real, emulated and {evaluation.null_kind}, with "
+        "their tails; both axes are compressed.",
+        plots.residual_figure(residuals, schema.measured_names, label),
+    )
+    if len(schema.measured) > 1:
+        correlations = {
+            name: metrics.rank_correlation(residuals[name])[0] for name in ("real", "emulated")
+        }
+        yield NamedFigure(
+            "Residuals",
+            "Rank correlations of the residuals between columns: real, emulated, difference.",
+            plots.correlation_figure(correlations, schema.measured_names, label),
+        )
+
+
+def _calibration_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
+    statistics, label = evaluation.statistics, evaluation.label
+    names = evaluation.schema.measured_names
+    bins, worst = statistics["calibration_bins"], statistics["pit"]["worst_bin"]
+    limit = {bar["name"]: bar["limit"] for bar in evaluation.bars}["worst_pit_ks"]
+    yield NamedFigure(
+        "Calibration",
+        "Histograms of the rank of the measured value among the draws; flat is calibrated, the "
+        "grey band holds 95 % of the bars of a perfect emulator.",
+        calibration_plots.pit_figure(evaluation.pit, names, label),
+    )
+    yield NamedFigure(
+        "Calibration",
+        f"KS distance of the PIT from uniform in quartile bins of every condition; the worst is "
+        f"{worst['value']:.3f} ({worst['where']}), its 95 % null {worst['null']:.3f}.",
+        calibration_plots.bins_figure(bins, worst, limit, label),
+    )
+    yield NamedFigure(
+        "Calibration",
+        "Fraction of measured values inside the central 68 and 95 % of the draws, in quartile bins "
+        "of every condition; the grey bands hold 95 % of the points of a perfect emulator.",
+        calibration_plots.coverage_figure(bins, names, label),
+    )

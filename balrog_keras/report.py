@@ -1,0 +1,211 @@
+"""An evaluation as files: metrics.json, and report.html, one page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from balrog_keras.evaluation import Evaluation
+from balrog_keras.evaluation_figures import evaluation_figures
+from balrog_keras.report_tables import bar_table, statistics_tables, table
+from data_prep.files import atomic_path, write_json
+
+__all__ = ["metrics_document", "report_page", "write_report"]
+
+_DOTS_PER_INCH = 110
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --soft: #f2f4f6;
+  --line: #d5dae0; --good: #11763b; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e7eb; --paper: #14171a; --soft: #1e2328; --line: #3a424b; --good: #5fce8b;
+    --bad: #ff8a80; }
+  /* White plots become dark ones; turning the hue back keeps blue blue. */
+  img { filter: invert(0.9) hue-rotate(180deg); } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 68rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; margin: 0.5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 0.5rem; }
+.label { background: var(--soft); border-left: 4px solid var(--line); padding: 0.4rem 0.8rem; }
+.pass { color: var(--good); font-weight: 600; } .fail { color: var(--bad); font-weight: 600; }
+figure { margin: 1rem 0; } figcaption { font-size: 0.9rem; }
+img { width: 100%; min-width: 40rem; height: auto; border-radius: 4px; }
+img.small { width: 40rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.7rem 0.2rem 0; text-align: left; border-bottom: 1px solid var(--line);
+  white-space: nowrap; }
+td.number, th.number { text-align: right; }
+details { margin: 0.5rem 0; } summary { cursor: pointer; }
+"""
+
+
+def metrics_document(evaluation: Evaluation, provenance: dict[str, Any]) -> dict[str, Any]:
+    """Content of metrics.json: plain values, None for what is not defined.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        From :func:`balrog_keras.evaluation.evaluate`.
+    provenance : dict
+        What was evaluated with what.
+
+    Returns
+    -------
+    dict
+    """
+    document: dict[str, Any] = _plain(
+        {
+            "format_version": 1,
+            "label": evaluation.label,
+            "passed": evaluation.passed,
+            "bars": evaluation.bars,
+            "null": evaluation.null_kind,
+            "rows": evaluation.rows,
+            "statistics": evaluation.statistics,
+            "provenance": provenance,
+        }
+    )
+    return document
+
+
+def _plain(value: Any) -> Any:
+    """Lists, dicts and Python numbers only; NaN and infinity become None."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def write_report(evaluation: Evaluation, provenance: dict[str, Any], directory: Path) -> Path:
+    """Write ``metrics.json`` and ``report.html``.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        From :func:`balrog_keras.evaluation.evaluate`.
+    provenance : dict
+        What was evaluated with what.
+    directory : pathlib.Path
+        Made if missing.
+
+    Returns
+    -------
+    pathlib.Path
+        The report.
+    """
+    document = metrics_document(evaluation, provenance)
+    page = report_page(evaluation, document)
+    write_json(directory / "metrics.json", document)
+    with atomic_path(directory / "report.html") as partial:
+        partial.write_text(page, encoding="utf-8")
+    return directory / "report.html"
+
+
+def report_page(evaluation: Evaluation, document: dict[str, Any]) -> str:
+    """The page: verdict, figures, tables; inline style and images, no script.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Gives the figures.
+    document : dict
+        From :func:`metrics_document`; gives the numbers.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    name = escape(str(document["provenance"].get("emulator", {}).get("name", "emulator")))
+    parts = [
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>Evaluation of {name}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>Evaluation of {name}</h1>",
+        f'<p class="label">{escape(document["label"])}</p>',
+        *_verdict(document),
+        *_figures(evaluation),
+        "<h2>Tables</h2>",
+        *statistics_tables(document["statistics"]),
+        "<h2>Provenance</h2>",
+        *_provenance(document["provenance"]),
+        "</body></html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _verdict(document: dict[str, Any]) -> Iterator[str]:
+    rows, oracle = document["rows"], document["null"] == "oracle"
+    failed = sum(not bar["passed"] for bar in document["bars"])
+    if failed:
+        yield f'<p class="fail">{failed} of {len(document["bars"])} bars not met.</p>'
+    else:
+        yield f'<p class="pass">All {len(document["bars"])} bars are met.</p>'
+    yield bar_table(document["bars"])
+    yield (
+        f"<p>{rows['used']:,} held-out detected rows in {rows['regions']} sky regions, "
+        f"{rows['draws_per_row']} draws per row. What is tested is "
+        "p(measured | detected, truth, survey properties).</p>"
+    )
+    if oracle:
+        yield (
+            f"<p>Null: the oracle, a redraw of the same injections (a perfect emulator), of which "
+            f"{rows['paired_with_oracle']:,} were detected again; for calibration, each draw in "
+            "turn in the place of the measured value.</p>"
+        )
+    else:
+        yield (
+            "<p>Null: there is no oracle in these shards, so a second realization of the emulator "
+            "is compared with its first; for calibration, each draw in turn takes the place of the "
+            "measured value.</p>"
+        )
+    yield "<p>Intervals are 95 % of a bootstrap over sky regions.</p>"
+    if rows["regions"] < 10:
+        yield f"<p>Only {rows['regions']} regions: the intervals are too narrow.</p>"
+    if rows["dropped_non_finite"]:
+        yield (
+            f'<p class="fail">{rows["dropped_non_finite"]:,} of {rows["test"]:,} rows have draws '
+            "with NaN or infinity and are left out of all other statistics.</p>"
+        )
+
+
+def _figures(evaluation: Evaluation) -> Iterator[str]:
+    section = ""
+    for named in evaluation_figures(evaluation):
+        if named.section != section:
+            section = named.section
+            yield f"<h2>{escape(section)}</h2>"
+        buffer = io.BytesIO()
+        named.figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, facecolor="white")
+        data = base64.b64encode(buffer.getvalue()).decode("ascii")
+        text = escape(named.text, quote=True)
+        small = ' class="small"' if named.figure.get_figwidth() < 8 else ""
+        yield (
+            f'<figure><div class="wide"><img{small} src="data:image/png;base64,{data}" '
+            f'alt="{text}"></div><figcaption>{text}</figcaption></figure>'
+        )
+
+
+def _provenance(provenance: dict[str, Any]) -> Iterator[str]:
+    for key, value in provenance.items():
+        if isinstance(value, dict):
+            rows = [[name, _short_text(entry)] for name, entry in value.items()]
+            yield table([key.replace("_", " "), ""], rows)
+        else:
+            yield f"<p>{escape(key)}: {escape(str(value))}</p>"
+
+
+def _short_text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."

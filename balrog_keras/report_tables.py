@@ -1,0 +1,138 @@
+"""HTML tables of an evaluation's statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any
+
+__all__ = ["bar_table", "number", "statistics_tables", "table"]
+
+_TITLES = {
+    "bias": "Bias: emulated minus real median residual, over the real spread",
+    "spread_ratio": "Spread ratio: half the 16-84 % range, emulated over real",
+    "wasserstein": "Wasserstein distance of the residuals, over the real spread",
+    "colour_ks": "KS distance of colours",
+    "tail_quantiles": "Tail quantiles of the residual: emulated minus real, over the real spread",
+    "outlier_fraction": "Emulated rows more than 5 conditional scales from the location",
+    "rank_correlation": "Rank correlation of residuals: emulated minus real",
+    "worst_binned_spread": "Worst cell of the deciles: spread ratio minus 1",
+    "worst_binned_bias": "Worst cell of the deciles: bias over the cell's spread",
+    "pit": "PIT: KS distance from uniform; the null is the 95 % quantile of its simulations",
+    "coverage": "Coverage of central intervals",
+    "energy_score": "Energy score in units of the conditional scale",
+    "c2st": "Classifier two-sample test: AUC",
+    "non_finite_draws": "Draws with NaN or infinity",
+}
+
+
+def number(value: Any) -> str:
+    """A number for people, an en dash for None."""
+    if value is None:
+        return "–"
+    if isinstance(value, int) or float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+
+
+def _interval(bounds: Any) -> str:
+    if bounds is None or None in bounds:
+        return "–"
+    return f"{number(bounds[0])} to {number(bounds[1])}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> str:
+    """An HTML table; the last `numbers` columns are set flush right."""
+    first = len(heads) - numbers
+
+    def cells(tag: str, entries: Sequence[str]) -> str:
+        kinds = ['class="number"' if k >= first else "" for k in range(len(entries))]
+        pairs = zip(kinds, entries, strict=True)
+        return "".join(f"<{tag} {kind}>{escape(str(text))}</{tag}>" for kind, text in pairs)
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    head = f"<thead><tr>{cells('th', heads)}</tr></thead>"
+    return f'<div class="wide"><table>{head}<tbody>{body}</tbody></table></div>'
+
+
+def bar_table(bars: Sequence[dict[str, Any]]) -> str:
+    """The bars, one per row, with value, null, limit and verdict."""
+    rows = []
+    for bar in bars:
+        verdict = '<td class="pass">pass</td>' if bar["passed"] else '<td class="fail">fail</td>'
+        texts = [number(bar["value"]), _interval(bar["interval"]), number(bar["null"])]
+        texts.append(f"{number(bar['limit'])} (null + {number(bar['tolerance'])})")
+        cells = "".join(f'<td class="number">{escape(text)}</td>' for text in texts)
+        rows.append(f"<tr><td>{escape(bar['title'])}</td>{verdict}{cells}</tr>")
+    heads = ("value", "95 % interval", "null", "bar: at most")
+    head = "".join(f'<th class="number">{text}</th>' for text in heads)
+    head = f"<thead><tr><th></th><th></th>{head}</tr></thead>"
+    return f'<div class="wide"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def statistics_tables(statistics: dict[str, Any]) -> Iterator[str]:
+    """A folded table per kind of statistic, then those in bins.
+
+    Parameters
+    ----------
+    statistics : dict
+        ``statistics`` of metrics.json.
+
+    Yields
+    ------
+    str
+        HTML.
+    """
+    heads = ["", "value", "95 % interval", "null", "null interval", "note"]
+    for key, title in _TITLES.items():
+        yield _folded(title, table(heads, list(_leaves(statistics[key], ""))), opened=True)
+    yield _folded("Calibration in quartile bins", _calibration_table(statistics))
+    yield _folded("Bias and spread in deciles", _decile_table(statistics["binned"]))
+
+
+def _leaves(entry: dict[str, Any], path: str) -> Iterator[list[str]]:
+    if "value" in entry:
+        known = ("value", "interval", "null", "null_interval")
+        note = "; ".join(
+            f"{key.replace('_', ' ')} {value if isinstance(value, str) else number(value)}"
+            for key, value in entry.items()
+            if key not in known
+        )
+        texts = [number(entry["value"]), _interval(entry["interval"]), number(entry.get("null"))]
+        yield [path, *texts, _interval(entry.get("null_interval")), note]
+        return
+    for key, value in entry.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}, {key}" if path else key)
+
+
+def _folded(title: str, content: str, opened: bool = False) -> str:
+    state = " open" if opened else ""
+    return f"<details{state}><summary>{escape(title)}</summary>{content}</details>"
+
+
+def _calibration_table(statistics: dict[str, Any]) -> str:
+    rows = []
+    for entry in statistics["calibration_bins"]:
+        for name in entry["pit_ks"]:
+            texts = [entry[key][name] for key in ("pit_ks", "pit_ks_null", "coverage_68")]
+            texts = [number(value) for value in (*texts, entry["coverage_95"][name])]
+            bounds = _interval([entry["low"], entry["high"]])
+            rows.append([entry["condition"], bounds, name, number(entry["rows"]), *texts])
+    heads = ["condition", "bin", "column", "rows", "PIT KS", "95 % null", "in 68 %", "in 95 %"]
+    return table(heads, rows, numbers=5)
+
+
+def _decile_table(binned: dict[str, Any]) -> str:
+    rows = []
+    for by, columns in binned.items():
+        for name, cells in columns.items():
+            for k, count in enumerate(cells["rows"]):
+                texts = []
+                for key in ("bias", "spread_ratio"):
+                    texts += [number(cells[key][k]), _interval(cells[f"{key}_interval"][k])]
+                    texts.append(number(cells[f"null_{key}"][k]))
+                bounds = _interval(cells["edges"][k : k + 2])
+                rows.append([by, bounds, name, number(count), *texts])
+    heads = ["condition", "bin", "column", "rows", "bias", "95 % interval", "null"]
+    return table([*heads, "spread ratio", "95 % interval", "null"], rows, numbers=7)

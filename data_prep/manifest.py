@@ -1,0 +1,119 @@
+"""The manifest of a directory of shards: what they hold and where it came from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import BalrogError
+from data_prep.schema import Schema
+
+__all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest"]
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+_KEYS = (
+    "schema", "fingerprint", "preset", "label", "splits", "statistics", "dropped", "rows_read",
+    "regions", "parents", "provenance", "map_patterns",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.json`` says of a directory of shards.
+
+    Attributes
+    ----------
+    directory : pathlib.Path
+        Where the shards lie.
+    schema : Schema
+        Their columns.
+    label : str
+        Provenance label, shown in every figure.
+    splits : dict
+        Split -> ``{"rows": int, "shards": [{"file", "rows", "sha256"}]}``.
+    statistics : dict
+        Column -> count, mean, std, min, max, quantiles of the train split.
+    map_patterns : dict
+        Survey column -> file name patterns of the map it was looked up in.
+    provenance : dict
+        Command, sources, columns used, versions, time.
+    content : dict
+        The whole file.
+    """
+
+    directory: Path
+    schema: Schema
+    label: str
+    splits: Mapping[str, Any]
+    statistics: Mapping[str, Any]
+    map_patterns: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    content: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> Manifest:
+        """Load and validate the manifest of a directory of shards.
+
+        Parameters
+        ----------
+        directory : path
+            Written by ``python -m data_prep prepare``.
+
+        Returns
+        -------
+        Manifest
+
+        Raises
+        ------
+        BalrogError
+            If there is none, it is damaged, of another version, or a shard is missing.
+        """
+        directory = Path(directory)
+        path = directory / MANIFEST_NAME
+        if not path.is_file():
+            raise BalrogError(
+                f"{directory} must be a directory of shards; it has no {MANIFEST_NAME}; make one "
+                "with python -m data_prep prepare"
+            )
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise BalrogError(f"{path} must be JSON: {error}; prepare the shards again") from error
+        version = content.get("format_version") if isinstance(content, dict) else None
+        if version != FORMAT_VERSION:
+            raise BalrogError(
+                f"{path}: format_version must be {FORMAT_VERSION}, found {version!r}; prepare the "
+                "shards again"
+            )
+        missing = [key for key in _KEYS if key not in content]
+        if missing:
+            raise BalrogError(f"{path}: missing {', '.join(missing)}; prepare the shards again")
+        schema = Schema.from_dict(content["schema"])
+        if schema.fingerprint != content["fingerprint"]:
+            raise BalrogError(f"{path}: schema and fingerprint disagree; prepare the shards again")
+        manifest = cls(
+            directory=directory,
+            schema=schema,
+            label=content["label"],
+            splits=content["splits"],
+            statistics=content["statistics"],
+            map_patterns=content["map_patterns"],
+            provenance=content["provenance"],
+            content=content,
+        )
+        manifest._require_files()
+        return manifest
+
+    def _require_files(self) -> None:
+        names = [shard["file"] for split in self.splits.values() for shard in split["shards"]]
+        missing = [name for name in names if not (self.directory / name).is_file()]
+        if missing:
+            raise BalrogError(
+                f"{self.directory} must hold the {len(names)} shards of its manifest; missing "
+                f"{', '.join(missing[:5])}; copy them or prepare the shards again"
+            )

@@ -1,0 +1,1 @@
+"""Preset schemas shipped with data_prep, one YAML file per survey."""

@@ -1,0 +1,117 @@
+import json
+from html.parser import HTMLParser
+
+import pytest
+from evaluation_world import LABEL, KnownEmulator, held_out
+
+from balrog_keras.evaluation import evaluate
+from balrog_keras.report import write_report
+
+PROVENANCE = {"created": "2026-01-01", "emulator": {"name": "a <b> & c"}, "settings": {"seed": 0}}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    evaluation = evaluate(
+        KnownEmulator(stretch=2.0), held_out(1500), draws=30, replicates=20, least_draws=1
+    )
+    directory = tmp_path_factory.mktemp("report") / "new"
+    page = write_report(evaluation, PROVENANCE, directory)
+    assert page == directory / "report.html"
+    return evaluation, page.read_text("utf-8"), (directory / "metrics.json").read_text("utf-8")
+
+
+class Tags(HTMLParser):
+    """All tags with their attributes, and those left open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags, self.open = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def tags(written):
+    parser = Tags()
+    parser.feed(written[1])
+    assert parser.open == []
+    return parser.tags
+
+
+def test_page_needs_nothing_else(written, tags):
+    assert "http://" not in written[1]
+    assert "https://" not in written[1]
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in tags}
+    sources = [attributes["src"] for tag, attributes in tags if tag == "img"]
+    assert len(sources) == 13
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert "url(" not in written[1]
+
+
+def test_every_image_says_what_it_shows(tags):
+    texts = [attributes["alt"] for tag, attributes in tags if tag == "img"]
+    assert all(len(text) > 40 for text in texts)
+    assert len(set(texts)) == len(texts)
+
+
+def test_verdict_and_label_are_on_top(written):
+    evaluation, page, _ = written
+    assert not evaluation.passed
+    start = page[page.index("<h1>") : page.index("<figure>")]
+    assert LABEL in start
+    assert "2 of 3 bars not met" in start
+    for bar in evaluation.bars:
+        assert bar["title"] in start
+    assert "oracle" in start
+
+
+def test_light_dark_and_narrow(written):
+    assert "prefers-color-scheme: dark" in written[1]
+    assert 'name="viewport"' in written[1]
+
+
+def test_names_are_escaped(written):
+    assert "a &lt;b&gt; &amp; c" in written[1]
+    assert "a <b>" not in written[1]
+
+
+def test_metrics_are_strict_json(written):
+    evaluation, _, text = written
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    metrics = json.loads(text, parse_constant=refuse)
+    assert metrics["format_version"] == 1
+    assert metrics["label"] == LABEL
+    assert metrics["passed"] is False
+    assert metrics["null"] == "oracle"
+    assert metrics["provenance"] == PROVENANCE
+    assert metrics["rows"]["paired_with_oracle"] == 1350
+    assert [bar["value"] for bar in metrics["bars"]] == [bar["value"] for bar in evaluation.bars]
+    worst = metrics["statistics"]["pit"]["worst_bin"]
+    assert {"value", "interval", "null", "p_value", "where"} <= set(worst)
+
+
+def test_tables_name_every_statistic(written):
+    page = written[1]
+    for text in ("Wasserstein", "KS distance of colours", "Tail quantiles", "Energy score", "AUC"):
+        assert text in page[page.index("<h2>Tables</h2>") :]
+
+
+def test_few_regions_without_oracle_are_said(tmp_path):
+    rows = held_out(600, with_oracle=False)
+    rows.region[:] = 1
+    evaluation = evaluate(KnownEmulator(), rows, draws=20, replicates=10, least_draws=1)
+    page = write_report(evaluation, PROVENANCE, tmp_path).read_text("utf-8")
+    assert "Only 1 regions" in page
+    assert "second realization" in page
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["statistics"]["wasserstein"]["meas_mag_r"]["interval"] in (None, [None, None])

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from data_prep.errors import BalrogError
+from data_prep.schema import Column, Schema
+
+TRUTH = Column("true_mag_r", "mag", "truth", minimum=10.0, maximum=35.0)
+SURVEY = Column("fwhm_r", "arcsec", "survey")
+MEASURED = Column("meas_mag_r", "mag", "measured", reference="true_mag_r")
+SCHEMA = Schema("mine", ("r",), (MEASURED, SURVEY, TRUTH))
+
+
+def test_groups_and_condition_order():
+    assert SCHEMA.truth == (TRUTH,)
+    assert SCHEMA.survey == (SURVEY,)
+    assert SCHEMA.measured == (MEASURED,)
+    assert SCHEMA.condition_names == ("true_mag_r", "fwhm_r")
+    assert SCHEMA.measured_names == ("meas_mag_r",)
+
+
+def test_round_trip_through_json():
+    assert Schema.from_dict(json.loads(json.dumps(SCHEMA.to_dict()))) == SCHEMA
+
+
+def test_fingerprint_is_of_the_columns_in_array_order():
+    same = Schema("other", ("r",), (TRUTH, SURVEY, MEASURED))
+    assert same.fingerprint == SCHEMA.fingerprint
+    assert len(SCHEMA.fingerprint) == 64
+    changed = Column("fwhm_r", "pixel", "survey")
+    assert Schema("mine", ("r",), (TRUTH, changed, MEASURED)).fingerprint != same.fingerprint
+
+
+def test_require_same_names_the_first_difference():
+    SCHEMA.require_same(Schema("other", (), (TRUTH, SURVEY, MEASURED)), "shards")
+    other = Schema("other", ("r",), (TRUTH, Column("sky_r", "count", "survey"), MEASURED))
+    with pytest.raises(BalrogError, match=r"shards: .* schema mine.*'fwhm_r'.*'sky_r'"):
+        SCHEMA.require_same(other, "shards")
+    longer = Schema("l", (), (TRUTH, SURVEY, MEASURED, Column("meas_mag_i", "mag", "measured")))
+    with pytest.raises(BalrogError, match="3 columns .* found 4 ending with meas_mag_i"):
+        SCHEMA.require_same(longer, "shards")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ((TRUTH, TRUTH, MEASURED), "repeat: true_mag_r"),
+        ((TRUTH, SURVEY), "truth and a measured"),
+        ((TRUTH, Column("m", "mag", "measured", reference="fwhm_r")), "'fwhm_r'"),
+    ],
+)
+def test_impossible_schemas(columns, message):
+    with pytest.raises(BalrogError, match=message):
+        Schema("bad", ("r",), columns)
+
+
+def test_impossible_columns():
+    with pytest.raises(BalrogError, match="group must be one of truth, survey, measured"):
+        Column("x", "mag", "label")
+    with pytest.raises(BalrogError, match="minimum 3"):
+        Column("x", "mag", "truth", minimum=3, maximum=3)
+
+
+@pytest.mark.parametrize("content", [{}, {"name": "x", "bands": [], "columns": [{"nme": 1}]}])
+def test_malformed_dictionary(content):
+    with pytest.raises(BalrogError, match="a schema needs"):
+        Schema.from_dict(content)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from data_prep.errors import BalrogError
+from data_prep.schema import Column
+from data_prep.selection import (
+    Selection,
+    drop_bad_values,
+    require_plausible_unit,
+    to_schema_unit,
+)
+
+MAG = Column("meas_mag_r", "mag", "measured", minimum=5.0, maximum=40.0)
+SENTINELS = (37.5, 99.0, -99.0, -9999.0, 9.999e9, -9.999e9)
+
+
+def test_a_row_counts_under_its_first_reason_only():
+    selection = Selection(4)
+    selection.drop(np.array([True, True, False, False]), "first")
+    selection.drop(np.array([False, True, True, False]), "second", bad_value=True)
+    selection.drop(np.array([True, False, False, False]), "third")
+    assert selection.dropped == {"first": 2, "second": 1}
+    assert selection.bad_values == 1
+    assert selection.keep.tolist() == [False, False, False, True]
+
+
+def test_every_bad_magnitude_has_its_reason():
+    values = np.array(
+        [22.0, np.nan, np.inf, -np.inf, 37.5, 9.999e9, -9.999e9, -9999, 99, -99, 4.9, 40.1, 40, 5],
+        np.float32,
+    )
+    selection = Selection(values.size)
+    drop_bad_values(selection, values, values, MAG, SENTINELS)
+    assert selection.dropped == {
+        "meas_mag_r is not finite": 3,
+        "meas_mag_r is the sentinel 37.5": 1,
+        "meas_mag_r is the sentinel 99": 1,
+        "meas_mag_r is the sentinel -99": 1,
+        "meas_mag_r is the sentinel -9999": 1,
+        "meas_mag_r is the sentinel 9.999e+09": 1,
+        "meas_mag_r is the sentinel -9.999e+09": 1,
+        "meas_mag_r is out of range [5, 40]": 2,
+    }
+    assert selection.bad_values == 11
+    assert np.flatnonzero(selection.keep).tolist() == [0, 12, 13]
+
+
+def test_flux_without_magnitude():
+    flux = np.array([1000.0, 0.0, -5.0], np.float32)
+    mag = to_schema_unit(flux, MAG, "flux", 30.0, "here")
+    assert mag.dtype == np.float32
+    selection = Selection(3)
+    drop_bad_values(selection, flux, mag, MAG)
+    assert selection.dropped == {"meas_mag_r has a flux that is not positive": 2}
+    assert mag[0] == np.float32(22.5)
+
+
+def test_no_such_conversion():
+    with pytest.raises(BalrogError, match="here: meas_mag_r must be in mag .* says nJy"):
+        to_schema_unit(np.ones(2), MAG, "nJy", 30.0, "here")
+
+
+def population(unit, zero_point=30.0):
+    mag = np.random.default_rng(0).uniform(18, 26, 5000).astype(np.float32)
+    mag[::50] = 37.5
+    return mag if unit == "mag" else (10 ** (0.4 * (zero_point - mag))).astype(np.float32)
+
+
+@pytest.mark.parametrize("zero_point", [30.0, 31.4, 22.5])
+def test_wrong_unit_is_noticed_both_ways(zero_point):
+    flux = population("flux", zero_point)
+    with pytest.raises(BalrogError, match="look like fluxes; give --unit flux"):
+        require_plausible_unit(flux, "mag", SENTINELS, "here")
+    require_plausible_unit(flux, "flux", (), "here")
+    with pytest.raises(BalrogError, match="look like magnitudes; give --unit mag"):
+        require_plausible_unit(population("mag")[1:49], "flux", (), "here")
+    require_plausible_unit(population("mag"), "mag", SENTINELS, "here")
+
+
+def test_noisy_fluxes_with_negatives_are_no_magnitudes():
+    flux = np.random.default_rng(1).normal(20, 15, 1000)
+    with pytest.raises(BalrogError, match="look like fluxes"):
+        require_plausible_unit(flux, "mag", (), "here")
+
+
+def test_other_units_and_handfuls_of_rows_are_not_judged():
+    require_plausible_unit(np.full(100, 1e6), "arcsec", (), "here")
+    require_plausible_unit(np.full(9, 1e6), "mag", (), "here")

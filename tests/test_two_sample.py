@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from evaluation_world import SCHEMA, conditions, location_scale, measure
+from sklearn.metrics import roc_auc_score
+
+from balrog_keras.bootstrap import RegionBootstrap
+from balrog_keras.two_sample import (
+    CLASSIFIERS,
+    auc,
+    c2st_statistics,
+    features,
+    out_of_fold_scores,
+)
+
+
+def seen(condition, measured):
+    return features(SCHEMA, condition, measured, *location_scale(condition))
+
+
+def world(rows, stretch=1.0):
+    """Features of real rows, of emulated rows, and of an oracle."""
+    condition = conditions(rows, 0)
+    return (
+        seen(condition, measure(condition, [0, 1])),
+        seen(condition, measure(condition, [0, 2], stretch)),
+        seen(condition, measure(condition, [0, 3])),
+    )
+
+
+def test_auc_agrees_with_sklearn():
+    rng = np.random.default_rng(0)
+    real, emulated = rng.normal(size=500), rng.normal(0.3, 1, 500)
+    target, scores = np.repeat([0, 1], 500), np.append(real, emulated)
+    assert auc(real, emulated)[0] == pytest.approx(roc_auc_score(target, scores))
+    coarse = np.round(scores)
+    assert auc(coarse[:500], coarse[500:])[0] == pytest.approx(roc_auc_score(target, coarse))
+    weights = rng.integers(0, 3, (2, 500)).astype(float)
+    for k, found in enumerate(auc(coarse[:500], coarse[500:], weights)):
+        expected = roc_auc_score(target, coarse, sample_weight=np.tile(weights[k], 2))
+        assert found == pytest.approx(expected)
+
+
+def test_auc_below_half_stays_below():
+    assert auc(np.array([2.0, 3.0]), np.array([0.0, 1.0]))[0] == 0.0
+
+
+def test_features_hold_what_they_should():
+    condition = conditions(4, 0)
+    measured = measure(condition, [1])
+    found = seen(condition, measured)
+    assert found.shape == (4, 6 + 3 + 3 + 3 + 2)
+    location, scale = location_scale(condition)
+    np.testing.assert_allclose(found[:, 12:15], (measured - location) / scale, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_pairs_stay_in_one_fold(name):
+    """Identical pairs cannot be told apart; a pair split over folds would give itself away."""
+    real = world(2000)[0]
+    scores = out_of_fold_scores(real, real, name)
+    np.testing.assert_array_equal(*scores)
+    assert auc(*scores)[0] == 0.5
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_same_seed_same_scores(name):
+    real, emulated, _ = world(500)
+    first, again = (out_of_fold_scores(real, emulated, name, 1) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.slow
+def test_power():
+    """20,000 rows: an exact emulator is at its null, 10 % of stretch is found by both."""
+    real, exact, oracle = world(20_000)
+    stretched = world(20_000, stretch=1.1)[1]
+    bootstrap = RegionBootstrap(np.arange(20_000) % 40)
+    at_null = c2st_statistics((real, exact), (real, oracle), bootstrap)
+    found = c2st_statistics((real, stretched), (real, oracle), bootstrap)
+    for entry in at_null["classifiers"].values():
+        assert abs(entry["value"] - 0.5) < 0.015
+        assert abs(entry["null"] - 0.5) < 0.015
+    for entry in found["classifiers"].values():
+        assert entry["value"] > 0.52
+        assert entry["interval"][0] > 0.51
+    assert (
+        at_null["excess_over_null"]["interval"][0] < 0 < at_null["excess_over_null"]["interval"][1]
+    )
+    assert found["excess_over_null"]["interval"][0] > 0
+
+
+def test_the_larger_classifier_counts():
+    real, emulated, oracle = world(1500, stretch=1.5)
+    bootstrap = RegionBootstrap(np.arange(1500) % 20)
+    found = c2st_statistics((real, emulated), (real, oracle), bootstrap)
+    classifiers, larger = found["classifiers"], found["larger"]
+    assert larger["value"] == max(entry["value"] for entry in classifiers.values())
+    assert larger["null"] == max(entry["null"] for entry in classifiers.values())
+    assert larger["value"] > 0.55
+    assert larger["interval"][0] < larger["value"] < larger["interval"][1]
+    assert found["rows"] == 1500
