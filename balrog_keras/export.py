@@ -66,7 +66,7 @@ class EmulatorModule(tf.Module):
             tf.reshape(tf.pad(row_id, [[0, missing]]), (-1, _BLOCK_ROWS)),
         )
         measured = tf.map_fn(
-            lambda block: self._draw_block(*block, seed),
+            lambda block: self._draw_block(block[0], block[1], seed),
             blocks,
             fn_output_signature=tf.TensorSpec(
                 [_BLOCK_ROWS, len(self.schema.measured_names)], tf.float32

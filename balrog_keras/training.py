@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
+from balrog_keras.building import Seeds, build_gan
 from balrog_keras.callbacks import Monitor, ProgressLine, StopOnNonFinite, StopOnSignal, Validate
 from balrog_keras.checkpoints import Checkpoints
 from balrog_keras.config import Settings
 from balrog_keras.datasets import training_batches
 from balrog_keras.export import export_emulator
-from balrog_keras.networks import Critic, Generator, LocationScale
 from balrog_keras.runs import Run
-from balrog_keras.standardizer import Standardizer, student_t_loss
+from balrog_keras.standardizer import Standardizer
+from balrog_keras.standardizer_fit import fit_standardizer
 from balrog_keras.validation import Validator
 from balrog_keras.wgan_gp import ConditionalWGANGP
 from data_prep.errors import BalrogError
@@ -27,13 +26,9 @@ from data_prep.manifest import MANIFEST_NAME, Manifest
 from data_prep.progress import Progress
 from data_prep.shards import read_split
 
-__all__ = ["Interrupted", "build_gan", "fit_standardizer", "train"]
+__all__ = ["Interrupted", "train"]
 
 logger = logging.getLogger(__name__)
-
-# Steps between two validations of the location/scale regression, and how many without a better
-# one end it.
-_REGRESSION_INTERVAL, _REGRESSION_PATIENCE = 50, 8
 
 
 class Interrupted(Exception):
@@ -48,124 +43,6 @@ class Interrupted(Exception):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.signal_number = signal_number
-
-
-@dataclass(frozen=True)
-class _Seeds:
-    """Independent seeds of one run's parts."""
-
-    generator: int
-    critic: int
-    regression: int
-    batches: int
-    noise: int
-
-    @classmethod
-    def of(cls, seed: int) -> _Seeds:
-        """Derive them; each below 2**31."""
-        return cls(*(int(word >> 1) for word in np.random.SeedSequence(seed).generate_state(5)))
-
-
-def _cosine_adam(rate: float, steps: int, beta_1: float) -> Any:
-    """Adam whose rate decays to 1 % along a cosine; (0, 0.9) are WGAN-GP's betas."""
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
-    return keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=0.9 if beta_1 == 0 else 0.999)
-
-
-def fit_standardizer(
-    standardizer: Standardizer,
-    train: dict[str, np.ndarray],
-    validation: dict[str, np.ndarray],
-    settings: Settings,
-) -> None:
-    """Set the standardizer's constants and fit its location/scale network, in place.
-
-    Parameters
-    ----------
-    standardizer : Standardizer
-        To be fitted.
-    train, validation : dict of arrays
-        ``condition`` (N, C) and ``measured`` (N, M), physical units.
-    settings : Settings
-        ``location_scale_steps``, ``batch_size``, ``xla`` and ``seed`` are used.
-    """
-    standardizer.adapt(train["condition"], train["measured"])
-    targets = {
-        name: (
-            np.asarray(standardizer.standardize_condition(split["condition"])),
-            np.asarray(standardizer.residual(split["condition"], split["measured"])),
-        )
-        for name, split in (("train", train), ("validation", validation))
-    }
-    batch_size = min(settings.batch_size, len(train["condition"]))
-    batches = training_batches(targets["train"], batch_size, _Seeds.of(settings.seed).regression)
-    condition, residual = targets["validation"]
-    # A copy is fitted, so that its optimizer is in no checkpoint and no export.
-    network = LocationScale.from_config(standardizer.location_scale_network.get_config())
-    network.build(((None, condition.shape[1]),))
-    network.compile(
-        optimizer=_cosine_adam(2e-3, settings.location_scale_steps, beta_1=0.9),
-        loss=student_t_loss,
-        jit_compile=settings.xla,
-    )
-    network.fit(
-        batches.map(lambda condition, residual: ((condition,), residual)),
-        steps_per_epoch=_REGRESSION_INTERVAL,
-        epochs=-(-settings.location_scale_steps // _REGRESSION_INTERVAL),
-        validation_data=((condition,), residual),
-        validation_batch_size=len(condition),
-        shuffle=False,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.EarlyStopping(
-                "val_loss", patience=_REGRESSION_PATIENCE, restore_best_weights=True
-            )
-        ],
-    )
-    standardizer.location_scale_network.set_weights(network.get_weights())
-
-
-def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> ConditionalWGANGP:
-    """Generator, critic and their optimizers, built and compiled.
-
-    Parameters
-    ----------
-    settings : Settings
-        Hyper-parameters.
-    num_conditions, num_measured : int
-        Columns of the condition and of the measured vector.
-
-    Returns
-    -------
-    ConditionalWGANGP
-        Ready for ``fit``.
-    """
-    seeds = _Seeds.of(settings.seed)
-    size = {"width": settings.width, "depth": settings.depth}
-    generator = Generator(num_measured, **size, seed=seeds.generator, name="generator")
-    generator.build(((None, num_conditions), (None, settings.latent_dim)))
-    critic = Critic(**size, seed=seeds.critic, name="critic")
-    critic.build(((None, num_measured), (None, num_conditions)))
-    gan = ConditionalWGANGP(
-        generator,
-        critic,
-        latent_dim=settings.latent_dim,
-        critic_steps=settings.critic_steps,
-        gradient_penalty_weight=settings.gradient_penalty_weight,
-        gradient_penalty_side=settings.gradient_penalty_side,
-        gradient_penalty_fraction=settings.gradient_penalty_fraction,
-        energy_score_weight=settings.energy_score_weight,
-        ema_decay=settings.ema_decay,
-        seed=seeds.noise,
-        name="gan",
-    )
-    steps = settings.steps
-    gan.compile(
-        _cosine_adam(settings.generator_learning_rate, steps, beta_1=0.0),
-        _cosine_adam(settings.critic_learning_rate, steps * settings.critic_steps, beta_1=0.0),
-        jit_compile=settings.xla,
-    )
-    return gan
 
 
 def train(
@@ -234,7 +111,7 @@ def _train(
             raise BalrogError(f"{shards} has no {split} rows; prepare a larger catalogue")
     schema = manifest.schema
     standardizer = Standardizer.for_schema(
-        schema, settings.width, settings.depth, _Seeds.of(settings.seed).regression
+        schema, settings.width, settings.depth, Seeds.of(settings.seed).regression
     )
     gan = build_gan(settings, len(schema.condition_names), len(schema.measured_names))
     checkpoints = Checkpoints(run.checkpoints, gan, standardizer)
@@ -285,7 +162,7 @@ def _fit(
 ) -> None:
     """Run Keras' loop from the current step to the last; one of its epochs is one interval."""
     rows, step_rows = len(standardized[0]), settings.critic_steps * settings.batch_size
-    seed, interval = _Seeds.of(settings.seed).batches, settings.validation_interval
+    seed, interval = Seeds.of(settings.seed).batches, settings.validation_interval
     with Progress("train", settings.steps * step_rows, "galaxies") as progress:
         progress.done = checkpoints.step * step_rows
         validate, stop = Validate(validator, checkpoints), StopOnSignal()

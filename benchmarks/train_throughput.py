@@ -20,9 +20,9 @@ import numpy as np
 import tensorflow as tf
 from machine import machine, print_table
 
+from balrog_keras.building import build_gan
 from balrog_keras.config import Settings
 from balrog_keras.datasets import training_batches
-from balrog_keras.training import build_gan
 
 CONDITIONS, MEASURED, ROWS = 9, 3, 200_000
 
@@ -50,22 +50,23 @@ def flops_per_galaxy(gan, settings) -> float:
     return critic_visit + update / settings.critic_steps
 
 
+@tf.function(jit_compile=True, reduce_retracing=False)
+def chain(left, right, count):
+    """Multiply `left` by `right` `count` times."""
+    for _ in range(count):
+        left = left @ right
+    return left
+
+
 def matmul_peak(batch: int) -> float:
     """Best float32 FLOP/s of chains of 128-wide and of square products."""
     best = 0.0
     for rows, size, count in ((batch, 128, 100), (2048, 2048, 2)):
         left = tf.random.normal((rows, size))
         right = tf.random.normal((size, size)) / size**0.5
-
-        @tf.function(jit_compile=True)
-        def chain(left, right, count=count):
-            for _ in range(count):
-                left = left @ right
-            return left
-
-        chain(left, right)
+        chain(left, right, count)
         start = time.perf_counter()
-        chain(left, right).numpy()
+        chain(left, right, count).numpy()
         best = max(best, 2 * rows * size * size * count / (time.perf_counter() - start))
     return best
 
@@ -98,7 +99,9 @@ def main() -> None:
         rates.append(steps * step_rows / (time.perf_counter() - start))
         peaks.append(matmul_peak(settings.batch_size))
     flops = flops_per_galaxy(gan, settings)
-    shares = [rate * flops / max(pair) for rate, *pair in zip(rates, peaks, peaks[1:], strict=False)]
+    shares = [
+        rate * flops / max(pair) for rate, *pair in zip(rates, peaks, peaks[1:], strict=False)
+    ]
     rate = statistics.median(rates)
     print_table([
         ("machine", machine()),

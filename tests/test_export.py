@@ -91,9 +91,9 @@ def test_export_draws_as_the_networks_do(toy_bundle, toy_run, toy_shards, toy_se
     """The SavedModel against the best generator of the run's own checkpoint."""
     import tensorflow as tf
 
+    from balrog_keras.building import build_gan
     from balrog_keras.checkpoints import Checkpoints
     from balrog_keras.standardizer import Standardizer
-    from balrog_keras.training import build_gan
     from data_prep.manifest import Manifest
 
     manifest = Manifest.load(toy_shards)

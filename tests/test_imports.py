@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "galsim", "sep", "dask", "matplotlib", "sklearn")
 # Modules that are about TensorFlow or Keras themselves.
 GRAPH_MODULES = {
-    "callbacks", "checkpoints", "datasets", "export", "keyed_noise", "networks", "standardizer",
-    "training", "validation", "wgan_gp",
+    "building", "callbacks", "checkpoints", "datasets", "export", "keyed_noise", "networks",
+    "standardizer", "standardizer_fit", "training", "validation", "wgan_gp",
 }  # fmt: skip
 
 

@@ -69,8 +69,8 @@ def test_faint_galaxies_are_smaller_and_bluer_than_bright_ones():
     assert np.median(galaxies.half_light_radius[bright]) > 1.5 * np.median(
         galaxies.half_light_radius[faint]
     )
-    r_i = galaxies.mag[:, 1] - galaxies.mag[:, 2]
-    assert np.mean(r_i[bright]) > np.mean(r_i[faint]) + 0.1
+    g_r = galaxies.mag[:, 0] - galaxies.mag[:, 1]
+    assert np.mean(g_r[bright]) > np.mean(g_r[faint]) + 0.1
 
 
 def test_red_galaxies_have_more_bulge():

@@ -7,7 +7,7 @@ from toy import toy_rows, toy_schema, toy_sigma
 
 from balrog_keras.config import Settings
 from balrog_keras.standardizer import Standardizer, student_t_loss
-from balrog_keras.training import fit_standardizer
+from balrog_keras.standardizer_fit import fit_standardizer
 
 
 @pytest.fixture(scope="module")

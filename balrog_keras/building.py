@@ -1,0 +1,80 @@
+"""Settings -> built and compiled networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from balrog_keras.config import Settings
+from balrog_keras.networks import Critic, Generator
+from balrog_keras.wgan_gp import ConditionalWGANGP
+
+__all__ = ["Seeds", "build_gan", "cosine_adam"]
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Independent seeds of one run's parts."""
+
+    generator: int
+    critic: int
+    regression: int
+    batches: int
+    noise: int
+
+    @classmethod
+    def of(cls, seed: int) -> Seeds:
+        """Derive them; each below 2**31."""
+        return cls(*(int(word >> 1) for word in np.random.SeedSequence(seed).generate_state(5)))
+
+
+def cosine_adam(rate: float, steps: int, beta_1: float) -> Any:
+    """Adam whose rate decays to 1 % along a cosine; (0, 0.9) are WGAN-GP's betas."""
+    schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
+    return keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=0.9 if beta_1 == 0 else 0.999)
+
+
+def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> ConditionalWGANGP:
+    """Generator, critic and their optimizers, built and compiled.
+
+    Parameters
+    ----------
+    settings : Settings
+        Hyper-parameters.
+    num_conditions, num_measured : int
+        Columns of the condition and of the measured vector.
+
+    Returns
+    -------
+    ConditionalWGANGP
+        Ready for ``fit``.
+    """
+    seeds = Seeds.of(settings.seed)
+    size = {"width": settings.width, "depth": settings.depth}
+    generator = Generator(num_measured, **size, seed=seeds.generator, name="generator")
+    generator.build(((None, num_conditions), (None, settings.latent_dim)))
+    critic = Critic(**size, seed=seeds.critic, name="critic")
+    critic.build(((None, num_measured), (None, num_conditions)))
+    gan = ConditionalWGANGP(
+        generator,
+        critic,
+        latent_dim=settings.latent_dim,
+        critic_steps=settings.critic_steps,
+        gradient_penalty_weight=settings.gradient_penalty_weight,
+        gradient_penalty_side=settings.gradient_penalty_side,
+        gradient_penalty_fraction=settings.gradient_penalty_fraction,
+        energy_score_weight=settings.energy_score_weight,
+        ema_decay=settings.ema_decay,
+        seed=seeds.noise,
+        name="gan",
+    )
+    steps = settings.steps
+    gan.compile(
+        cosine_adam(settings.generator_learning_rate, steps, beta_1=0.0),
+        cosine_adam(settings.critic_learning_rate, steps * settings.critic_steps, beta_1=0.0),
+        jit_compile=settings.xla,
+    )
+    return gan

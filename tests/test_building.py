@@ -1,0 +1,55 @@
+import keras
+import numpy as np
+import pytest
+
+from balrog_keras.building import Seeds, build_gan, cosine_adam
+from balrog_keras.config import Settings
+
+SMALL = {"width": 8, "depth": 1, "latent_dim": 2, "xla": False}
+
+
+def test_seeds_of_the_parts_differ_and_are_reproducible():
+    seeds = Seeds.of(0)
+    parts = [seeds.generator, seeds.critic, seeds.regression, seeds.batches, seeds.noise]
+    assert len(set(parts)) == 5
+    assert max(parts) < 2**31
+    assert Seeds.of(0) == seeds != Seeds.of(1)
+
+
+def test_rate_decays_to_one_percent():
+    optimizer = cosine_adam(1e-3, 100, beta_1=0.0)
+    schedule = optimizer._learning_rate
+    assert float(schedule(0)) == pytest.approx(1e-3)
+    assert float(schedule(100)) == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize(("conditions", "measured"), [(9, 3), (4, 1), (20, 9)])
+def test_networks_fit_any_schema(conditions, measured):
+    gan = build_gan(Settings(**SMALL), conditions, measured)
+    drawn = gan((np.zeros((5, conditions), "float32"), np.zeros((5, 2), "float32")))
+    assert drawn.shape == (5, measured)
+    score = gan.critic((np.zeros((5, measured), "float32"), np.zeros((5, conditions), "float32")))
+    assert score.shape == (5, 1)
+
+
+def test_every_setting_reaches_the_model():
+    settings = Settings(
+        **SMALL, critic_steps=3, gradient_penalty_weight=7.0, gradient_penalty_side="two",
+        gradient_penalty_fraction=0.25, energy_score_weight=0.1, ema_decay=0.9,
+        critic_learning_rate=4e-3, generator_learning_rate=3e-3,
+    )  # fmt: skip
+    gan = build_gan(settings, 9, 3)
+    for name in (
+        "latent_dim", "critic_steps", "gradient_penalty_weight", "gradient_penalty_side",
+        "gradient_penalty_fraction", "energy_score_weight", "ema_decay",
+    ):  # fmt: skip
+        assert getattr(gan, name) == getattr(settings, name)
+    for optimizer, rate in ((gan.critic_optimizer, 4e-3), (gan.optimizer, 3e-3)):
+        assert float(keras.ops.convert_to_numpy(optimizer.learning_rate)) == pytest.approx(rate)
+
+
+def test_seed_decides_the_weights():
+    first, again, other = (build_gan(Settings(**SMALL, seed=s), 9, 3) for s in (1, 1, 2))
+    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first.generator.weights[0], other.generator.weights[0])
