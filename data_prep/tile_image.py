@@ -112,9 +112,8 @@ class TileImage:
         noise = survey.sky_noise[row].T.copy()
         noise[:, ~known] = np.median(survey.sky_noise, axis=0)[:, None]
         blocks = noise.reshape(len(IMAGE_BANDS), len(centre), len(centre))
-        self.sky_noise = _enlarge(blocks)[:, : tile.pixels, : tile.pixels]
-        unknown = ~known.reshape(len(centre), len(centre))
-        self.mask = _enlarge(unknown)[: tile.pixels, : tile.pixels]
+        self.sky_noise = _enlarge(blocks, tile.pixels)
+        self.mask = _enlarge(~known.reshape(len(centre), len(centre)), tile.pixels)
         self.gain = gain_of(self.sky_noise).astype(np.float32)
 
     def survey_rows(self, ra_deg: np.ndarray, dec_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,5 +148,7 @@ class TileImage:
         return np.stack([found.x, found.y], 1), photometry.flux[IMAGE_BANDS.index("i")]
 
 
-def _enlarge(blocks: np.ndarray) -> np.ndarray:
-    return blocks.repeat(_BLOCK, axis=-2).repeat(_BLOCK, axis=-1)
+def _enlarge(blocks: np.ndarray, pixels: int) -> np.ndarray:
+    """Give every pixel the value of its block; contiguous, as SEP wants it."""
+    plane = blocks.repeat(_BLOCK, axis=-2).repeat(_BLOCK, axis=-1)
+    return np.ascontiguousarray(plane[..., :pixels, :pixels])

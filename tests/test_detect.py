@@ -91,9 +91,7 @@ def test_neighbour_is_masked_but_felt():
     flux = []
     for image in (alone, crowded):
         found = find(image)
-        flux.append(
-            measure(found, nearest(found, 128, 128), SKY_NOISE, GAIN, NO_MASK).flux[1, 0]
-        )
+        flux.append(measure(found, nearest(found, 128, 128), SKY_NOISE, GAIN, NO_MASK).flux[1, 0])
     # Unmasked, a neighbour 2.5 times as bright 3.7 arcsec away would more than double it.
     assert flux[1] != flux[0]
     assert flux[1] == pytest.approx(flux[0], rel=0.5)

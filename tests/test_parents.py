@@ -64,9 +64,7 @@ def test_too_few_parents_for_every_split():
 def test_truth_file_gives_the_magnitudes_and_draws_the_rest(tmp_path):
     table = frame()
     made = make(200, write(tmp_path, table))
-    np.testing.assert_allclose(
-        made.sources.mag[:, 1:], table.to_numpy()[made.true_id], rtol=1e-6
-    )
+    np.testing.assert_allclose(made.sources.mag[:, 1:], table.to_numpy()[made.true_id], rtol=1e-6)
     assert (made.sources.half_light_radius > 0).all()
     assert np.std(made.sources.g1) > 0.1
     assert any("drawn: mag_g, T, bulge_fraction, g1" in note for note in made.notes)

@@ -184,7 +184,7 @@ def test_failure_on_the_way_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("module", ["galsim", "sep"])
 def test_missing_extra_is_one_line_that_names_it(module, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=rf'{module}.*balrog-keras\[sim\]'):
+    with pytest.raises(MissingExtraError, match=rf"{module}.*balrog-keras\[sim\]"):
         simulate(settings(tmp_path / "sim"))
     assert main(["simulate", "--out", str(tmp_path / "sim")]) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
