@@ -86,6 +86,7 @@ def test_fits_and_parquet_hold_the_same(injections, tmp_path):
         np.testing.assert_array_equal(fits[name], values)
         np.testing.assert_array_equal(flat.to_numpy().reshape(values.shape), values)
     vector = parquet.schema.field("meas_cm_mag").type
-    assert str(vector).startswith("fixed_size_list<") and vector.list_size == 4
+    assert str(vector).startswith("fixed_size_list<")
+    assert vector.list_size == 4
     for suffix in ("fits", "parquet"):
         assert open_catalog(tmp_path / f"catalog.{suffix}").label == "a label"

@@ -15,7 +15,7 @@ from data_prep.preset import load_preset
 from data_prep.simulate import add_arguments, simulate
 from data_prep.simulate_settings import SimulateSettings
 from data_prep.splits import assign_splits, region_of
-from data_prep.survey_maps import SurveyMap
+from data_prep.survey_maps import SurveyMap, find_map
 
 pytest.importorskip("galsim")
 pytest.importorskip("sep")
@@ -76,12 +76,29 @@ def test_des_y3_sof_preset_finds_all_its_columns(small, suffix):
     matched = open_catalog(small / f"balrog_matched_catalog.{suffix}")
     every = open_catalog(small / f"balrog_detection_catalog.{suffix}")
     assert matched.label == every.label == "mini-Balrog: simulated images, realistic maps"
-    for column in preset.columns:
-        if column.source:
-            assert matched.find(column.source, preset.vector_bands) is not None
+    for source in preset.sources.values():
+        assert not source.columns or matched.find(source.columns, preset.vector_bands)
+        assert not source.maps or find_map(small / "maps", source.maps)
     for cut in preset.cuts:
-        table = every if cut.table == "detection" else matched
-        assert table.find(cut.column) is not None
+        assert (every if cut.table == "detection" else matched).find(cut.columns)
+
+
+@pytest.mark.slow
+def test_prepare_makes_shards_of_it_with_no_parent_in_two_splits(small, tmp_path):
+    pytest.importorskip("tensorflow")
+    options = {
+        "--preset": "des-y3-sof",
+        "--catalog": small / "balrog_matched_catalog.fits",
+        "--detection": small / "balrog_detection_catalog.fits",
+        "--replicate": small / "replicate_matched_catalog.fits",
+        "--maps": small / "maps",
+        "--out": tmp_path / "shards",
+    }
+    assert main(["prepare", *(str(part) for pair in options.items() for part in pair)]) == 0
+    manifest = json.loads((tmp_path / "shards" / "manifest.json").read_text())
+    assert manifest["label"] == "mini-Balrog: simulated images, realistic maps"
+    assert manifest["parents"]["crossing"] == 0
+    assert {"train", "validation", "test", "oracle"} <= set(manifest["splits"])
 
 
 def test_types_and_shapes_are_those_of_des(small):
