@@ -53,10 +53,16 @@ def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> Con
         Ready for ``fit``.
     """
     seeds = Seeds.of(settings.seed)
-    size = {"width": settings.width, "depth": settings.depth}
-    generator = Generator(num_measured, **size, seed=seeds.generator, name="generator")
+    size: dict[str, Any] = {"width": settings.width, "depth": settings.depth}
+    generator = Generator(
+        num_measured,
+        **size,
+        activation=settings.generator_activation,
+        seed=seeds.generator,
+        name="generator",
+    )
     generator.build(((None, num_conditions), (None, settings.latent_dim)))
-    critic = Critic(**size, seed=seeds.critic, name="critic")
+    critic = Critic(**size, activation=settings.critic_activation, seed=seeds.critic, name="critic")
     critic.build(((None, num_measured), (None, num_conditions)))
     gan = ConditionalWGANGP(
         generator,

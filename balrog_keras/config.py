@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from data_prep.errors import BalrogError
 
 __all__ = ["Settings"]
+
+
+Activation = Literal["silu", "relu", "leaky_relu", "gelu", "softplus", "tanh", "elu"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,8 @@ class Settings:
         Units in each hidden layer of generator and critic.
     depth : int
         Hidden layers of generator and critic.
+    generator_activation, critic_activation : str
+        Keras' names of the hidden layers' activations.
     steps : int
         Generator updates in the whole run.
     batch_size : int
@@ -74,6 +79,8 @@ class Settings:
     latent_dim: int = 8
     width: int = 128
     depth: int = 3
+    generator_activation: Activation = "silu"
+    critic_activation: Activation = "silu"
     steps: int = 10_000
     batch_size: int = 1024
     critic_steps: int = 1
@@ -107,6 +114,9 @@ class Settings:
         self._require("ema_decay", "from 0 to below 1", 0 <= self.ema_decay < 1)
         self._require("validation_draws", "at least 2", self.validation_draws >= 2)
         self._require("seed", "from 0 to 2**31 - 1", 0 <= self.seed < 2**31)
+        known = get_args(Activation)
+        for name in ("generator_activation", "critic_activation"):
+            self._require(name, f"one of {', '.join(known)}", getattr(self, name) in known)
         side = self.gradient_penalty_side
         self._require("gradient_penalty_side", "'one' or 'two'", side in ("one", "two"))
 

@@ -12,12 +12,12 @@ _MAX_LOG_SCALE = 8.0
 __all__ = ["Critic", "Generator", "LocationScale"]
 
 
-def _hidden_layers(width: int, depth: int, seed: int) -> list[keras.layers.Layer]:
-    """Dense SiLU layers, He-initialised, each with a seed and a name of its own."""
+def _hidden_layers(width: int, depth: int, activation: str, seed: int) -> list[keras.layers.Layer]:
+    """Dense layers, He-initialised, each with a seed and a name of its own."""
     return [
         keras.layers.Dense(
             width,
-            activation="silu",
+            activation=activation,
             kernel_initializer=keras.initializers.HeNormal(seed=seed + index),
             name=f"hidden_{index}",
         )
@@ -34,6 +34,8 @@ class _Perceptron(keras.Model):
         Length of the output vector.
     width, depth : int
         Units in, and number of, hidden layers.
+    activation : str
+        Keras' name of the hidden layers' activation.
     seed : int
         Seed of the initial weights.
     **kwargs
@@ -41,11 +43,18 @@ class _Perceptron(keras.Model):
     """
 
     def __init__(
-        self, num_outputs: int, width: int = 128, depth: int = 3, seed: int = 0, **kwargs: Any
+        self,
+        num_outputs: int,
+        width: int = 128,
+        depth: int = 3,
+        activation: str = "silu",
+        seed: int = 0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.num_outputs, self.width, self.depth, self.seed = num_outputs, width, depth, seed
-        self.hidden = _hidden_layers(width, depth, seed)
+        self.num_outputs, self.width, self.depth = num_outputs, width, depth
+        self.activation, self.seed = activation, seed
+        self.hidden = _hidden_layers(width, depth, activation, seed)
         self.head = keras.layers.Dense(
             num_outputs,
             kernel_initializer=keras.initializers.GlorotNormal(seed=seed + depth),
@@ -69,7 +78,7 @@ class _Perceptron(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this network."""
-        own = {name: getattr(self, name) for name in ("width", "depth", "seed")}
+        own = {name: getattr(self, name) for name in ("width", "depth", "activation", "seed")}
         return {**super().get_config(), "num_outputs": self.num_outputs, **own}
 
 
@@ -87,6 +96,8 @@ class Generator(_Perceptron):
         Number of measured columns.
     width, depth : int
         Units in, and number of, hidden layers.
+    activation : str
+        Keras' name of the hidden layers' activation.
     seed : int
         Seed of the initial weights.
     **kwargs
@@ -115,6 +126,8 @@ class Critic(_Perceptron):
         Always 1; kept so that all networks have one constructor.
     width, depth : int
         Units in, and number of, hidden layers.
+    activation : str
+        Keras' name of the hidden layers' activation.
     seed : int
         Seed of the initial weights.
     **kwargs
@@ -122,9 +135,15 @@ class Critic(_Perceptron):
     """
 
     def __init__(
-        self, num_outputs: int = 1, width: int = 128, depth: int = 3, seed: int = 0, **kwargs: Any
+        self,
+        num_outputs: int = 1,
+        width: int = 128,
+        depth: int = 3,
+        activation: str = "silu",
+        seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(num_outputs, width, depth, seed, **kwargs)
+        super().__init__(num_outputs, width, depth, activation, seed, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="balrog_keras")
@@ -140,6 +159,8 @@ class LocationScale(_Perceptron):
         Twice the number of measured columns.
     width, depth : int
         Units in, and number of, hidden layers.
+    activation : str
+        Keras' name of the hidden layers' activation.
     seed : int
         Seed of the initial weights.
     **kwargs

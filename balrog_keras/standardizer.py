@@ -75,7 +75,7 @@ class Standardizer(keras.Model):
         self.num_conditions, self.reference = num_conditions, list(reference)
         self.width, self.depth, self.seed = width, depth, seed
         self.location_scale_network = LocationScale(
-            2 * len(reference), width, depth, seed, name="location_scale"
+            2 * len(reference), width, depth, seed=seed, name="location_scale"
         )
         self.location_scale_network.build(((None, num_conditions),))
         self.condition_mean = self._constant("condition_mean", num_conditions, "zeros")

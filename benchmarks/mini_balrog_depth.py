@@ -30,6 +30,8 @@ def main() -> None:
     gold = every[every.match_flag_15 < 2]
     print_depth(matched, directory / "maps")
     print_completeness(every)
+    print_tails(matched)
+    print_colours(matched)
     for name, rows in (("all detected", matched), ("gold cuts", select(matched, gold.bal_id))):
         print_scatter(name, rows)
 
@@ -41,6 +43,7 @@ def read(path: Path) -> pd.DataFrame:
     for name in ("true_ra", "true_dec", "detected"):
         frame[name] = table[name].to_numpy()
     vectors = {"true": "true_bdf_mag_deredden", "meas": "meas_cm_mag", "s2n": "meas_cm_flux_s2n"}
+    vectors |= {"flux": "meas_cm_flux", "flux_err": "meas_cm_flux_err"}
     for short, name in vectors.items():
         if name in table.column_names:
             values = table[name].combine_chunks().flatten().to_numpy().reshape(-1, 4)
@@ -84,6 +87,27 @@ def print_completeness(every: pd.DataFrame) -> None:
     edges = np.arange(18.0, 25.6, 0.5)
     for low, rows in every.groupby(pd.cut(every.true_i, edges, labels=edges[:-1]), observed=True):
         print(f"| {low:.1f} - {low + 0.5:.1f} | {len(rows):,} | {rows.detected.mean():.3f} |")
+
+
+def print_tails(matched: pd.DataFrame) -> None:
+    """Share of rows whose flux is off by many of its own errors, after the median loss."""
+    print("\n| band | beyond 5 sigma | beyond 10 | beyond 20 | worst |\n|---|---|---|---|---|")
+    for band in BANDS:
+        truth = 10 ** (0.4 * (30 - matched[f"true_{band}"]))
+        flux, error = matched[f"flux_{band}"], matched[f"flux_err_{band}"]
+        pull = np.abs(flux - truth * np.median(flux / truth)) / error
+        shares = " | ".join(f"{(pull > limit).mean():.2%}" for limit in (5, 10, 20))
+        print(f"| {band} | {shares} | {pull.max():.0f} |")
+
+
+def print_colours(matched: pd.DataFrame) -> None:
+    """Median error of the colours of galaxies with true 19 < i < 22."""
+    rows = matched[(matched.true_i > 19) & (matched.true_i < 22)]
+    for blue, red in (("r", "i"), ("i", "z")):
+        measured = rows[f"meas_{blue}"] - rows[f"meas_{red}"]
+        error = measured - (rows[f"true_{blue}"] - rows[f"true_{red}"])
+        low, middle, high = np.percentile(error, [16, 50, 84])
+        print(f"{blue} - {red}: bias {middle:+.3f}, half of 16-84 % {(high - low) / 2:.3f}")
 
 
 def print_scatter(name: str, rows: pd.DataFrame) -> None:
