@@ -64,7 +64,7 @@ $(EMULATOR)/emulator.json: $(SHARDS)/manifest.json
 	fi
 
 $(REPORT): $(EMULATOR)/emulator.json
-	$(PY) evaluate.py $(EMULATOR) --data $(SHARDS) --out demo/evaluation
+	$(PY) evaluate.py $(EMULATOR) --data $(SHARDS) --out demo/evaluation --record
 
 $(MEASURED): $(EMULATOR)/emulator.json
 	$(PY) -m balrog_keras emulate $(EMULATOR) --preset des-y3-sof --maps $(SIM)/maps \

@@ -80,10 +80,10 @@ class Settings:
     width: int = 128
     depth: int = 3
     generator_activation: Activation = "silu"
-    critic_activation: Activation = "silu"
+    critic_activation: Activation = "leaky_relu"
     steps: int = 10_000
     batch_size: int = 1024
-    critic_steps: int = 1
+    critic_steps: int = 3
     critic_learning_rate: float = 2e-3
     generator_learning_rate: float = 1e-3
     gradient_penalty_weight: float = 10.0

@@ -38,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--draws", type=int, default=200, help="draws per row for calibration (default 200)")
     add("--seed", type=int, default=0, help="seed of draws, folds and bootstrap (default 0)")
     add("--max-rows", type=int, help="use at most this many test rows, chosen at random")
+    add("--record", action="store_true",
+        help="also write the verdict into the emulator's metrics.json and model card")  # fmt: skip
     add("--quiet", action="store_true", help="log warnings and errors only")
     return parser
 
@@ -140,7 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
 
     def command() -> int:
-        evaluate_bundle(
+        document = evaluate_bundle(
             options.emulator,
             options.data,
             options.out,
@@ -148,6 +150,10 @@ def main(arguments: list[str] | None = None) -> int:
             seed=options.seed,
             max_rows=options.max_rows,
         )
+        if options.record:
+            from balrog_keras.model_card import record_evaluation
+
+            record_evaluation(options.emulator, document)
         print(options.out / "report.html")
         return 0
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+from balrog_keras.bundle import read_description
+from data_prep.files import atomic_path, write_json
 from data_prep.schema import Schema
 
-__all__ = ["model_card"]
+__all__ = ["model_card", "record_evaluation"]
 
 _TEMPLATE = """\
 # Emulator `{name}`
@@ -45,6 +49,12 @@ The same (seed, row_id) gives the same draw in any batch, order or process.
 
 {sources}
 
+Made by
+
+```sh
+{commands}
+```
+
 ## Scores
 
 {scores}
@@ -67,6 +77,34 @@ def _score_rows(metrics: dict[str, Any]) -> str:
     for part, scores in metrics.items():
         lines += [f"| {part}: {name} | {value:,.5g} |" for name, value in scores.items()]
     return "\n".join(lines)
+
+
+def record_evaluation(bundle: Path, document: dict[str, Any]) -> None:
+    """Add an evaluation's verdict to an emulator's metrics.json and model card.
+
+    Parameters
+    ----------
+    bundle : path
+        ``saved_models/NAME``.
+    document : dict
+        Content of the evaluation's metrics.json.
+
+    Raises
+    ------
+    BalrogError
+        If the bundle cannot be read.
+    OSError
+        If it cannot be written; the old files are untouched.
+    """
+    description = read_description(bundle)
+    metrics = json.loads((bundle / "metrics.json").read_text(encoding="utf-8"))
+    test: dict[str, float] = {"rows": document["rows"]["test"]}
+    for bar in document["bars"]:
+        test |= {bar["name"]: bar["value"], f"{bar['name']}, null": bar["null"]}
+    metrics["test"] = test
+    write_json(bundle / "metrics.json", metrics)
+    with atomic_path(bundle / "README.md") as partial:
+        partial.write_text(model_card(description, metrics), encoding="utf-8")
 
 
 def model_card(description: dict[str, Any], metrics: dict[str, Any]) -> str:
@@ -102,5 +140,6 @@ def model_card(description: dict[str, Any], metrics: dict[str, Any]) -> str:
             f"- `{source['name']}`, {source['bytes']:,} bytes, SHA-256 `{source['sha256']}`"
             for source in data["provenance"].get("sources", [])
         ),
+        commands=f"{data['provenance'].get('command', '')}\n{description['command']}".strip(),
         scores=_score_rows(metrics),
     )

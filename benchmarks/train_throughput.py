@@ -1,6 +1,6 @@
 """Training speed of the default settings, and its share of the machine's matrix-product peak.
 
-    python benchmarks/train_throughput.py [--batch_size 2048] [--width 128] [--repeats 5]
+    python benchmarks/train_throughput.py [--batch_size 1024] [--critic_steps 3] [--repeats 5]
 
 Runs what train.py runs: build_gan, training_batches and Keras' fit, on rows of the default
 schema's shape (values do not matter for speed). One galaxy is one training row that visits the

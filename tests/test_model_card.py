@@ -1,7 +1,11 @@
+import json
+import shutil
+
 from toy import toy_schema
 
+from balrog_keras.emulator import Emulator
 from balrog_keras.info import describe
-from balrog_keras.model_card import model_card
+from balrog_keras.model_card import model_card, record_evaluation
 
 LIMITS = {"min": 17.25, "max": 25.5, "quantiles": {"0.5": 23.125}}
 DESCRIPTION = {
@@ -12,15 +16,20 @@ DESCRIPTION = {
     "domain": dict.fromkeys(toy_schema().condition_names, LIMITS),
     "training_data": {
         "rows": {"train": 1234},
-        "provenance": {"sources": [{"name": "a.fits", "bytes": 5, "sha256": "ab" * 32}]},
+        "provenance": {
+            "command": "prepare it",
+            "sources": [{"name": "a.fits", "bytes": 5, "sha256": "ab" * 32}],
+        },
     },
     "versions": {"tensorflow": "2.x"},
+    "command": "train.py --data shards --name first",
 }
 
 
 def test_card_has_columns_sources_and_scores():
     card = model_card(DESCRIPTION, {"validation": {"energy_score": 1.25}})
     assert "what it was trained on" in card
+    assert "prepare it\ntrain.py --data shards --name first\n" in card
     assert "| `fwhm_r` | survey | arcsec | 17.250, 23.125, 25.500 |" in card
     assert "train 1,234 rows" in card
     assert "`a.fits`, 5 bytes" in card
@@ -32,3 +41,14 @@ def test_description_for_the_terminal():
     text = describe(DESCRIPTION)
     assert text.startswith("first: what it was trained on")
     assert "true_mag_r        truth     mag       17.250 to 25.500" in text
+
+
+def test_evaluation_is_recorded_and_the_bundle_still_loads(toy_bundle, tmp_path):
+    copy = shutil.copytree(toy_bundle, tmp_path / "copy")
+    bars = [{"name": "c2st_auc", "value": 0.515, "null": 0.5}]
+    record_evaluation(copy, {"rows": {"test": 9_000}, "bars": bars})
+    metrics = json.loads((copy / "metrics.json").read_text())
+    assert metrics["test"] == {"rows": 9_000, "c2st_auc": 0.515, "c2st_auc, null": 0.5}
+    assert metrics["validation"]
+    assert "| test: c2st_auc | 0.515 |" in (copy / "README.md").read_text()
+    Emulator.load(copy)
