@@ -172,8 +172,8 @@ def export_emulator(
 
 def _description(name: str, manifest: Manifest, settings: Settings, shards: Path) -> dict[str, Any]:
     """Content of emulator.json, without the checksums."""
-    made = provenance(" ".join(sys.argv), [Path(shards) / MANIFEST_NAME])
-    versions = {**made["versions"], "keras": keras.__version__, "tensorflow": tf.__version__}
+    made = provenance(f"python {' '.join(sys.argv)}", [Path(shards) / MANIFEST_NAME])
+    versions = {**made["versions"], "keras": keras.__version__}
     conditions = manifest.schema.condition_names
     return {
         "format_version": FORMAT_VERSION,
