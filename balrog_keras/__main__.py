@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from balrog_keras.console import run_command
+from data_prep.console import run_command
 
 __all__ = ["main"]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from data_prep.errors import BalrogError
-from data_prep.files import sha256_of
+from data_prep.files import read_versioned_json, sha256_of
 from data_prep.schema import Schema
 
 __all__ = ["FORMAT_VERSION", "MODEL_VERSION", "checksums", "read_description", "verify"]
@@ -49,19 +48,8 @@ def read_description(directory: str | Path) -> dict[str, Any]:
             f"{directory} is no exported emulator: {path} is missing; give saved_models/NAME as "
             "written by train.py"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BalrogError(f"{path} is damaged ({error}); export the emulator again") from None
-    found = content.get("format_version") if isinstance(content, dict) else None
-    if found != FORMAT_VERSION:
-        raise BalrogError(
-            f"{path} has format version {found!r}, this package reads {FORMAT_VERSION}; "
-            "use the package version that wrote it, or train again"
-        )
-    missing = [key for key in _REQUIRED if key not in content]
-    if missing:
-        raise BalrogError(f"{path} lacks {', '.join(missing)}; export the emulator again")
+    remedy = "train and export the emulator again, or use the package version that wrote it"
+    content = read_versioned_json(path, FORMAT_VERSION, _REQUIRED, remedy)
     if Schema.from_dict(content["schema"]).fingerprint != content["fingerprint"]:
         raise BalrogError(f"{path}: its schema does not have the fingerprint it states")
     return content

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from balrog_keras.console import run_command
+from data_prep.console import run_command
 
 __all__ = ["evaluate_bundle", "main"]
 

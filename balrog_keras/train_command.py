@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from balrog_keras.config import Settings
-from balrog_keras.console import run_command
 from balrog_keras.runs import Run
+from data_prep.console import run_command
 from data_prep.errors import require
 
 __all__ = ["main"]

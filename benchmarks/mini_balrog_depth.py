@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 
-from data_prep.given_maps import map_file_name
+from data_prep.mini_balrog.given_maps import map_file_name
 from data_prep.survey_maps import SurveyMap
 
 BANDS = ("r", "i", "z")

@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_directory", "atomic_path", "sha256_of", "write_json"]
+from data_prep.errors import BalrogError
+
+__all__ = ["atomic_directory", "atomic_path", "read_versioned_json", "sha256_of", "write_json"]
 
 
 def _partial_name(path: Path) -> Path:
@@ -98,3 +100,46 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
     text = json.dumps(content, indent=2, allow_nan=False)
     with atomic_path(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
+
+
+def read_versioned_json(
+    path: str | os.PathLike[str], format_version: int, required: Sequence[str], remedy: str
+) -> dict[str, Any]:
+    """Read a JSON object that states its format version.
+
+    Parameters
+    ----------
+    path : path
+        The file, which exists.
+    format_version : int
+        The one this package reads.
+    required : sequence of str
+        Keys it must have.
+    remedy : str
+        What to do if it is not so, for the message.
+
+    Returns
+    -------
+    dict
+        The whole object.
+
+    Raises
+    ------
+    BalrogError
+        If it is not JSON, of another version, or lacks a key.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BalrogError(f"{path} must be JSON, but is damaged: {error}; {remedy}") from None
+    found = content.get("format_version") if isinstance(content, dict) else None
+    if found != format_version:
+        raise BalrogError(
+            f"{path} must have format_version {format_version}, found {found!r}; {remedy}"
+        )
+    missing = [key for key in required if key not in content]
+    if missing:
+        raise BalrogError(
+            f"{path} must have {', '.join(required)}; missing {', '.join(missing)}; {remedy}"
+        )
+    return dict(content)

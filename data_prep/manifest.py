@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import BalrogError
+from data_prep.files import read_versioned_json
 from data_prep.schema import Schema
 
 __all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest"]
@@ -80,19 +80,7 @@ class Manifest:
                 f"{directory} must be a directory of shards; it has no {MANIFEST_NAME}; make one "
                 "with python -m data_prep prepare"
             )
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise BalrogError(f"{path} must be JSON: {error}; prepare the shards again") from error
-        version = content.get("format_version") if isinstance(content, dict) else None
-        if version != FORMAT_VERSION:
-            raise BalrogError(
-                f"{path}: format_version must be {FORMAT_VERSION}, found {version!r}; prepare the "
-                "shards again"
-            )
-        missing = [key for key in _KEYS if key not in content]
-        if missing:
-            raise BalrogError(f"{path}: missing {', '.join(missing)}; prepare the shards again")
+        content = read_versioned_json(path, FORMAT_VERSION, _KEYS, "prepare the shards again")
         schema = Schema.from_dict(content["schema"])
         if schema.fingerprint != content["fingerprint"]:
             raise BalrogError(f"{path}: schema and fingerprint disagree; prepare the shards again")

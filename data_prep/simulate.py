@@ -16,7 +16,7 @@ from typing import Any
 
 from data_prep.errors import BalrogError, require
 from data_prep.files import atomic_directory, write_json
-from data_prep.simulate_settings import SimulateSettings
+from data_prep.mini_balrog.simulate_settings import SimulateSettings
 
 __all__ = ["SimulateSettings", "add_arguments", "run", "simulate"]
 
@@ -122,7 +122,7 @@ def simulate(settings: SimulateSettings) -> dict[str, Any]:
     MissingExtraError
         If GalSim or SEP is not installed.
     """
-    from data_prep.simulation import simulate_into
+    from data_prep.mini_balrog.simulation import simulate_into
 
     out = Path(settings.out)
     if (done := _already_there(out, settings)) is not None:

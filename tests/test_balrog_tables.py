@@ -3,10 +3,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep.balrog_tables import detection_table, matched_table, write_table
 from data_prep.catalogs import open_catalog
-from data_prep.population import T_OF_HALF_LIGHT, draw_galaxies
-from data_prep.tile_job import Injections
+from data_prep.mini_balrog.balrog_tables import detection_table, matched_table, write_table
+from data_prep.mini_balrog.population import T_OF_HALF_LIGHT, draw_galaxies
+from data_prep.mini_balrog.tile_job import Injections
 
 PARENTS = draw_galaxies(5, np.random.default_rng(0), weighted=True)
 TRUE_ID = np.arange(5) + 100

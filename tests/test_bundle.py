@@ -49,10 +49,10 @@ def test_no_bundle(tmp_path):
 
 def test_damaged_and_foreign_descriptions(copy):
     _change(copy, format_version=99)
-    with pytest.raises(BalrogError, match="format version 99"):
+    with pytest.raises(BalrogError, match="format_version 1, found 99"):
         Emulator.load(copy)
     (copy / "emulator.json").write_text("{")
-    with pytest.raises(BalrogError, match="is damaged"):
+    with pytest.raises(BalrogError, match="damaged"):
         Emulator.load(copy)
 
 

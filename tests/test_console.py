@@ -1,6 +1,6 @@
 import pytest
 
-from balrog_keras.console import run_command
+from data_prep.console import run_command
 from data_prep.errors import BalrogError
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from data_prep.detect import detect, measure
-from data_prep.images import PsfSet, draw_sources, fluxes
-from data_prep.population import Sources
+from data_prep.mini_balrog.detect import detect, measure
+from data_prep.mini_balrog.images import PsfSet, draw_sources, fluxes
+from data_prep.mini_balrog.population import Sources
 
 pytest.importorskip("galsim")
 pytest.importorskip("sep")

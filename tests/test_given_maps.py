@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep.errors import BalrogError
-from data_prep.given_maps import (
+from data_prep.mini_balrog.given_maps import (
     LABEL_DES_I,
     LABEL_GIVEN,
     LABEL_MOCK,
@@ -15,10 +15,10 @@ from data_prep.given_maps import (
     read_given_maps,
     write_maps,
 )
-from data_prep.images import IMAGE_BANDS
-from data_prep.mock_maps import PropertyMaps, mock_maps
+from data_prep.mini_balrog.images import IMAGE_BANDS
+from data_prep.mini_balrog.mock_maps import PropertyMaps, mock_maps
+from data_prep.mini_balrog.tile_layout import contiguous_regions
 from data_prep.survey_maps import SurveyMap, write_partial_map
-from data_prep.tile_layout import contiguous_regions
 
 DES = Path(__file__).parents[2] / "shared" / "data"
 needs_des = pytest.mark.skipif(

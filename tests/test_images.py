@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep.images import (
+from data_prep.mini_balrog.images import (
     HALF_LIGHT_OF_FWHM,
     MOFFAT_BETA,
     PIXEL_SCALE,
@@ -9,7 +9,7 @@ from data_prep.images import (
     draw_sources,
     fluxes,
 )
-from data_prep.population import Sources, draw_galaxies
+from data_prep.mini_balrog.population import Sources, draw_galaxies
 
 galsim = pytest.importorskip("galsim")
 

@@ -52,7 +52,7 @@ def test_missing(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2}, "format_version must be 1, found 2"),
+        ({"format_version": 2}, "must have format_version 1, found 2"),
         ({"fingerprint": "0"}, "schema and fingerprint disagree"),
         ({"schema": {"name": "x"}}, "a schema needs"),
     ],

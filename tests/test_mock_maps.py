@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from data_prep.images import IMAGE_BANDS
-from data_prep.mock_maps import (
+from data_prep.mini_balrog.images import IMAGE_BANDS
+from data_prep.mini_balrog.mock_maps import (
     ELECTRONS_PER_COUNT,
     SKY_ELECTRONS,
     PropertyMaps,
@@ -10,7 +10,7 @@ from data_prep.mock_maps import (
     gain_of,
     mock_maps,
 )
-from data_prep.tile_layout import contiguous_regions
+from data_prep.mini_balrog.tile_layout import contiguous_regions
 
 # shared/survey-formats' typical DES Y3 ranges: FWHM (arcsec), sky noise (counts).
 FWHM_RANGE = {"r": (0.8, 1.2), "i": (0.775, 1.05), "z": (0.7, 1.1)}

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from data_prep.errors import BalrogError
-from data_prep.parents import make_parents
-from data_prep.population import T_OF_HALF_LIGHT
+from data_prep.mini_balrog.parents import make_parents
+from data_prep.mini_balrog.population import T_OF_HALF_LIGHT
 from data_prep.splits import SPLITS
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep.population import (
+from data_prep.mini_balrog.population import (
     BANDS,
     Sources,
     detectability,

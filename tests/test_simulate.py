@@ -11,9 +11,9 @@ import pytest
 from data_prep.__main__ import main
 from data_prep.catalogs import open_catalog
 from data_prep.errors import BalrogError, MissingExtraError
+from data_prep.mini_balrog.simulate_settings import SimulateSettings
 from data_prep.preset import load_preset
 from data_prep.simulate import add_arguments, simulate
-from data_prep.simulate_settings import SimulateSettings
 from data_prep.splits import assign_splits, region_of
 from data_prep.survey_maps import SurveyMap, find_map
 
@@ -192,7 +192,7 @@ def test_failure_on_the_way_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("data_prep.simulation.write_table", full)
+    monkeypatch.setattr("data_prep.mini_balrog.simulation.write_table", full)
     with pytest.raises(OSError, match="No space left"):
         simulate(settings(tmp_path / "sim", realizations=1, replicate=False))
     assert not list(tmp_path.iterdir())

@@ -2,10 +2,10 @@ import healpy
 import numpy as np
 import pytest
 
-from data_prep.mock_maps import PropertyMaps
-from data_prep.population import draw_galaxies
-from data_prep.tile_image import TileImage, TileJob, generator
-from data_prep.tile_layout import Tile
+from data_prep.mini_balrog.mock_maps import PropertyMaps
+from data_prep.mini_balrog.population import draw_galaxies
+from data_prep.mini_balrog.tile_image import TileImage, TileJob, generator
+from data_prep.mini_balrog.tile_layout import Tile
 
 pytest.importorskip("galsim")
 pytest.importorskip("sep")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from test_tile_image import PARENTS, make_job
 
-from data_prep.tile_image import TileImage
-from data_prep.tile_job import MARGIN, MATCH_RADII, Injections, run_tile
+from data_prep.mini_balrog.tile_image import TileImage
+from data_prep.mini_balrog.tile_job import MARGIN, MATCH_RADII, Injections, run_tile
 
 pytest.importorskip("galsim")
 pytest.importorskip("sep")

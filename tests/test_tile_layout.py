@@ -4,8 +4,8 @@ import pytest
 from astropy.wcs import WCS
 
 from data_prep.errors import BalrogError
+from data_prep.mini_balrog.tile_layout import Tile, contiguous_regions, injection_grid, place_tiles
 from data_prep.splits import region_of
-from data_prep.tile_layout import Tile, contiguous_regions, injection_grid, place_tiles
 
 NSIDE = 4096
 SCALE = 0.263

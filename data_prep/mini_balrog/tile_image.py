@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.detect import detect, measure
-from data_prep.images import IMAGE_BANDS, PsfSet, draw_sources
 from data_prep.map_file import pixels_at
-from data_prep.mock_maps import NSIDE, PropertyMaps, gain_of
-from data_prep.population import Sources, draw_field
-from data_prep.tile_layout import Tile
+from data_prep.mini_balrog.detect import detect, measure
+from data_prep.mini_balrog.images import IMAGE_BANDS, PsfSet, draw_sources
+from data_prep.mini_balrog.mock_maps import NSIDE, PropertyMaps, gain_of
+from data_prep.mini_balrog.population import Sources, draw_field
+from data_prep.mini_balrog.tile_layout import Tile
 
 __all__ = ["TileImage", "TileJob", "generator"]
 

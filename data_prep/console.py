@@ -40,8 +40,8 @@ def run_command(command: Callable[[], int], quiet: bool = False) -> int:
     try:
         return command()
     except (BalrogError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("interrupted; nothing half-written was kept", file=sys.stderr)
         return 130

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from data_prep.files import atomic_path
-from data_prep.images import ZERO_POINT
-from data_prep.population import T_OF_HALF_LIGHT, Sources
-from data_prep.tile_job import MATCH_RADII, Injections
+from data_prep.mini_balrog.images import ZERO_POINT
+from data_prep.mini_balrog.population import T_OF_HALF_LIGHT, Sources
+from data_prep.mini_balrog.tile_job import MATCH_RADII, Injections
 
 __all__ = ["detection_table", "matched_table", "write_table"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.images import IMAGE_BANDS
+from data_prep.mini_balrog.images import IMAGE_BANDS
 
 __all__ = ["ELECTRONS_PER_COUNT", "NSIDE", "SKY_ELECTRONS", "PropertyMaps", "gain_of", "mock_maps"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from data_prep.detect import detect, measure
-from data_prep.images import HALF_LIGHT_OF_FWHM, IMAGE_BANDS, fluxes
-from data_prep.population import Sources
-from data_prep.tile_image import TileImage, TileJob, generator
-from data_prep.tile_layout import injection_grid
+from data_prep.mini_balrog.detect import detect, measure
+from data_prep.mini_balrog.images import HALF_LIGHT_OF_FWHM, IMAGE_BANDS, fluxes
+from data_prep.mini_balrog.population import Sources
+from data_prep.mini_balrog.tile_image import TileImage, TileJob, generator
+from data_prep.mini_balrog.tile_layout import injection_grid
 
 __all__ = ["MARGIN", "MATCH_RADII", "Injections", "run_tile"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import require
-from data_prep.images import PIXEL_SCALE
+from data_prep.mini_balrog.images import PIXEL_SCALE
 
 __all__ = ["Detections", "Photometry", "detect", "measure"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.errors import BalrogError
-from data_prep.images import IMAGE_BANDS
-from data_prep.mock_maps import ELECTRONS_PER_COUNT, NSIDE, PropertyMaps, mock_maps
+from data_prep.mini_balrog.images import IMAGE_BANDS
+from data_prep.mini_balrog.mock_maps import ELECTRONS_PER_COUNT, NSIDE, PropertyMaps, mock_maps
 from data_prep.splits import REGION_NSIDE
 from data_prep.survey_maps import SurveyMap, SurveyMaps, find_map, write_partial_map
 

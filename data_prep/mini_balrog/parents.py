@@ -10,7 +10,7 @@ import numpy as np
 
 from data_prep.catalogs import Catalog, Element, open_catalog
 from data_prep.errors import BalrogError
-from data_prep.population import (
+from data_prep.mini_balrog.population import (
     BANDS,
     T_OF_HALF_LIGHT,
     Sources,

@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.balrog_tables import detection_table, matched_table, write_table
 from data_prep.errors import BalrogError
-from data_prep.given_maps import LABEL_MOCK, read_given_maps, write_maps
-from data_prep.images import PIXEL_SCALE
-from data_prep.mock_maps import NSIDE, PropertyMaps, mock_maps
-from data_prep.parents import ParentPools, make_parents
-from data_prep.population import Sources
+from data_prep.mini_balrog.balrog_tables import detection_table, matched_table, write_table
+from data_prep.mini_balrog.given_maps import LABEL_MOCK, read_given_maps, write_maps
+from data_prep.mini_balrog.images import PIXEL_SCALE
+from data_prep.mini_balrog.mock_maps import NSIDE, PropertyMaps, mock_maps
+from data_prep.mini_balrog.parents import ParentPools, make_parents
+from data_prep.mini_balrog.population import Sources
+from data_prep.mini_balrog.simulate_settings import SimulateSettings
+from data_prep.mini_balrog.tile_image import TileJob, generator
+from data_prep.mini_balrog.tile_job import MARGIN, Injections, run_tile
+from data_prep.mini_balrog.tile_layout import Tile, contiguous_regions, injection_grid, place_tiles
 from data_prep.progress import Progress
-from data_prep.simulate_settings import SimulateSettings
 from data_prep.splits import REGION_NSIDE, SPLITS, assign_splits
-from data_prep.tile_image import TileJob, generator
-from data_prep.tile_job import MARGIN, Injections, run_tile
-from data_prep.tile_layout import Tile, contiguous_regions, injection_grid, place_tiles
 
 __all__ = ["simulate_into"]
 

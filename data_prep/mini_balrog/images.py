@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import require
-from data_prep.population import BANDS, Sources
+from data_prep.mini_balrog.population import BANDS, Sources
 
 __all__ = [
     "HALF_LIGHT_OF_FWHM",
