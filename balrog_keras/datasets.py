@@ -62,4 +62,8 @@ def training_batches(
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
     indices = epochs.flat_map(epoch_batches).skip(skipped)
     dataset = indices.map(lambda index: tuple(tf.gather(tensor, index) for tensor in tensors))
-    return dataset.prefetch(2)
+    options = tf.data.Options()
+    # Nothing here is tunable, and the tuner's thread, which sleeps ever longer, delays the end of
+    # every fit by up to its last sleep.
+    options.autotune.enabled = False
+    return dataset.prefetch(2).with_options(options)
