@@ -162,7 +162,9 @@ def _verdict(document: dict[str, Any]) -> Iterator[str]:
         yield (
             f"<p>Null: the oracle, a redraw of the same injections (a perfect emulator), of which "
             f"{rows['paired_with_oracle']:,} were detected again; for calibration, each draw in "
-            "turn in the place of the measured value.</p>"
+            "turn in the place of the measured value. A redraw is of the same galaxy, with its "
+            "size and shape, which are no conditions: row by row (the energy score's excess) it "
+            "knows more than any emulator can.</p>"
         )
     else:
         yield (

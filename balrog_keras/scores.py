@@ -157,8 +157,10 @@ def energy_statistics(
         (|f - y| + |f - o| - |f - f'| - |o - y|) / 2
 
     is an unbiased estimate, row by row, of half the energy distance between emulator and truth
-    (Szekely & Rizzo 2013, doi:10.1016/j.jspi.2013.03.018): zero for a perfect emulator, positive
-    for any other.
+    (Szekely & Rizzo 2013, doi:10.1016/j.jspi.2013.03.018). It is zero for a perfect emulator if y
+    and o share the condition alone. A redraw of an injection also shares what is no condition
+    (the galaxy's size and shape), which no emulator of the condition can know, so there it is an
+    upper bound and has no null.
 
     Parameters
     ----------
@@ -187,7 +189,9 @@ def energy_statistics(
         part = bootstrap.subset(rows)
         result["oracle"] = _mean_statistic(perfect, part)
         excess = both - 0.5 * scores.between_draws[rows] - perfect
-        result["excess_over_oracle"] = _mean_statistic(excess, part, null=0.0)
+        result["excess_over_oracle"] = _mean_statistic(
+            excess, part, meaning="includes what the oracle knows beyond the condition"
+        )
     return result
 
 
