@@ -173,7 +173,9 @@ def export_emulator(
 def _description(name: str, manifest: Manifest, settings: Settings, shards: Path) -> dict[str, Any]:
     """Content of emulator.json, without the checksums."""
     made = provenance(f"python {' '.join(sys.argv)}", [Path(shards) / MANIFEST_NAME])
-    versions = {**made["versions"], "keras": keras.__version__}
+    # The distribution may be tensorflow or tensorflow-cpu; the library is one.
+    versions = {k: v for k, v in made["versions"].items() if not k.startswith("tensorflow")}
+    versions |= {"keras": keras.__version__, "tensorflow": tf.__version__}
     conditions = manifest.schema.condition_names
     return {
         "format_version": FORMAT_VERSION,
