@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "galsim", "sep", "dask", "matplotlib", "sklearn")
 # Modules that are about TensorFlow or Keras themselves.
 GRAPH_MODULES = {
-    "building", "callbacks", "checkpoints", "datasets", "export", "keyed_noise", "networks",
+    "building", "callbacks", "checkpoints", "datasets", "export", "keyed_noise", "losses",
+    "networks",
     "standardizer", "standardizer_fit", "training", "validation", "wgan_gp",
 }  # fmt: skip
 
