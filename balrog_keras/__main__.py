@@ -40,16 +40,20 @@ def _parser() -> argparse.ArgumentParser:
 def _add_emulate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("emulator", type=Path, help="saved_models/NAME")
-    add("--catalog", type=Path, required=True, help="truth catalogue, Parquet or FITS")
+    add("--catalog", type=Path, required=True,
+        help="truth catalogue: FITS, HDF5, Parquet (file or directory), HATS or CSV")  # fmt: skip
     add("--out", type=Path, required=True, help="measured catalogue, Parquet or FITS by its ending")
     add("--maps", type=Path, help="directory of survey property maps")
     add("--seed", type=int, default=0, help="another seed is another realization (default 0)")
-    add("--preset", help="the catalogue has the column names of this survey's preset")
+    add("--preset", help="the catalogue has the column names and units of this survey's preset: "
+        "its name, or a .yaml file")  # fmt: skip
     add("--columns", nargs="+", default=[], metavar="CONDITION=COLUMN",
         help="names in the catalogue, as true_mag_r=MAG_R or true_mag_r=MAGS[1]")  # fmt: skip
     add("--ra", default="ra", help="column of right ascension, degrees (default ra)")
     add("--dec", default="dec", help="column of declination, degrees (default dec)")
     add("--row-id", default="", help="column of whole numbers; the row number if not given")
+    add("--allow-pickle", action="store_true",
+        help="open a pandas pickle; pickles run code: only files that you trust")  # fmt: skip
     add("--keep", nargs="+", default=[], metavar="COLUMN", help="columns to copy to the output")
     add("--quiet", action="store_true", help="log warnings and errors only")
 
@@ -68,11 +72,18 @@ def _emulate(options: argparse.Namespace) -> int:
         if wrong:
             raise BalrogError(f"--columns takes CONDITION=COLUMN, found {', '.join(wrong)}")
         conditions = {name: (column,) for name, _, column in pairs}
-        position = (options.ra, options.dec)
-        columns = CatalogColumns(conditions, position, options.row_id, options.keep)
+        row_id = (options.row_id,) if options.row_id else ()
+        position = (options.ra,), (options.dec,)
+        columns = CatalogColumns(conditions, position, row_id, options.keep)
     emulator = Emulator.load(options.emulator)
     rows = emulate_catalog(
-        emulator, options.catalog, options.out, options.maps, options.seed, columns
+        emulator,
+        options.catalog,
+        options.out,
+        options.maps,
+        options.seed,
+        columns,
+        allow_pickle=options.allow_pickle,
     )
     print(f"{rows:,} rows -> {options.out} ({emulator.label})")
     return 0

@@ -9,6 +9,7 @@ import numpy as np
 
 from balrog_keras import metrics
 from balrog_keras.bootstrap import RegionBootstrap, weighted_quantiles
+from balrog_keras.residuals import colours, residuals, standardized
 from data_prep.schema import Schema
 
 __all__ = [
@@ -59,7 +60,7 @@ def marginal_statistics(
     real, emulated : float array, shape (N, M)
         The two samples.
     location_scale : pair of float arrays, shape (N, M)
-        Conditional location and scale of the measured columns.
+        Conditional location and scale of the transformed measured columns.
     bootstrap : RegionBootstrap
         Over the N rows.
 
@@ -70,16 +71,15 @@ def marginal_statistics(
         (emulated minus real, over the real spread), ``spread_ratio``, ``outlier_fraction``
         (emulated), ``colour_ks``, ``rank_correlation`` (emulated minus real).
     """
-    a = metrics.residuals(schema, condition, real)
-    b = metrics.residuals(schema, condition, emulated)
+    a = residuals(schema, condition, real)
+    b = residuals(schema, condition, emulated)
+    scaled_a = standardized(schema, real, *location_scale)
+    scaled_b = standardized(schema, emulated, *location_scale)
     result: dict[str, Any] = {"wasserstein": {}, "bias": {}, "spread_ratio": {}}
     result |= {"tail_quantiles": {}, "outlier_fraction": {}}
     for index, name in enumerate(schema.measured_names):
         column = _column_statistics(a[:, index], b[:, index], bootstrap)
-        location, scale = (values[:, index] for values in location_scale)
-        column["outlier_fraction"] = _outliers(
-            (real[:, index] - location) / scale, (emulated[:, index] - location) / scale, bootstrap
-        )
+        column["outlier_fraction"] = _outliers(scaled_a[:, index], scaled_b[:, index], bootstrap)
         for key, entry in column.items():
             result[key][name] = entry
     result["colour_ks"] = _colour_statistics(schema, real, emulated, bootstrap)
@@ -128,8 +128,8 @@ def _outliers(real: np.ndarray, emulated: np.ndarray, bootstrap: RegionBootstrap
 def _colour_statistics(
     schema: Schema, real: np.ndarray, emulated: np.ndarray, bootstrap: RegionBootstrap
 ) -> dict[str, Statistic]:
-    names, a = metrics.colours(schema, real)
-    b = metrics.colours(schema, emulated)[1]
+    names, a = colours(schema, real)
+    b = colours(schema, emulated)[1]
     result = {}
     for index, name in enumerate(names):
         first, second = a[:, index], b[:, index]
@@ -183,8 +183,8 @@ def binned_tables(
     dict
         ``{condition: {measured: table of metrics.binned_bias_spread}}``
     """
-    a = metrics.residuals(schema, condition, real)
-    b = metrics.residuals(schema, condition, emulated)
+    a = residuals(schema, condition, real)
+    b = residuals(schema, condition, emulated)
     tables: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for index, by in enumerate(schema.condition_names):
         bins: int | np.ndarray = 10 if edges is None else edges[by]

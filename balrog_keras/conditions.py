@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,12 @@ __all__ = ["conditions_of", "open_maps", "row_ids_of"]
 logger = logging.getLogger(__name__)
 
 
-def open_maps(maps: Any, info: Mapping[str, Any]) -> SurveyMaps | None:
+def open_maps(
+    maps: Any,
+    info: Mapping[str, Any],
+    names: Sequence[str] | None = None,
+    others: Mapping[str, Any] | None = None,
+) -> SurveyMaps | None:
     """Survey property maps of an emulator, found in a directory by their file names.
 
     Parameters
@@ -27,26 +32,41 @@ def open_maps(maps: Any, info: Mapping[str, Any]) -> SurveyMaps | None:
     maps : path, SurveyMaps or None
         A directory; what is open already, or None, is given back.
     info : mapping
-        The emulator's ``emulator.json``.
+        The emulator's ``emulator.json``. Its ``map_patterns`` give each survey property's file
+        name patterns, or where it is as :attr:`data_prep.preset.Preset.map_sources` says it.
+    names : sequence of str, optional
+        Survey properties to open the maps of; all of the emulator's that have one by default.
+    others : mapping, optional
+        More maps to open, in the form of ``map_patterns``.
 
     Returns
     -------
     SurveyMaps or None
+        None also if there is nothing to open.
 
     Raises
     ------
     BalrogError
-        If a map is missing.
+        If the directory or a map is missing, or a survey property has no map.
     """
     if maps is None or isinstance(maps, SurveyMaps):
         return maps
+    if not Path(maps).is_dir():
+        raise BalrogError(f"the maps must lie in a directory; {maps} is none")
     patterns = info["map_patterns"]
-    if not patterns:
+    if names is None:
+        names = [column.name for column in Schema.from_dict(info["schema"]).survey]
+        names = [name for name in names if name in patterns]
+        absent = [] if names else ["its survey properties"]
+    else:
+        absent = [name for name in names if name not in patterns]
+    if absent:
         raise BalrogError(
             f"emulator {info['name']} was trained on survey properties that came as columns; "
-            "give these columns instead of maps"
+            f"give {', '.join(absent)} as columns instead of maps"
         )
-    return SurveyMaps.find(Path(maps), patterns)
+    sources = {name: patterns[name] for name in names} | dict(others or {})
+    return SurveyMaps.find(Path(maps), sources) if sources else None
 
 
 def _column(columns: Mapping[str, np.ndarray], name: str, purpose: str) -> np.ndarray:
@@ -98,7 +118,7 @@ def conditions_of(
     schema = Schema.from_dict(info["schema"])
     values = {c.name: _column(columns, c.name, f"({c.unit})") for c in schema.truth}
     absent = [column.name for column in schema.survey if column.name not in columns]
-    opened = open_maps(maps, info) if absent else None
+    opened = open_maps(maps, info, absent) if absent else None
     if absent and opened is None:
         raise BalrogError(
             f"the table lacks the survey properties {', '.join(absent)}; add these columns, or "
@@ -118,7 +138,9 @@ def conditions_of(
 def _usable(values: dict[str, np.ndarray], schema: Schema) -> np.ndarray:
     """Stack the columns; blank rows with a value that no emulator can use, and count them."""
     ranges = {column.name: (column.minimum, column.maximum) for column in schema.columns}
-    condition = np.stack([values[name] for name in schema.condition_names], axis=1)
+    with np.errstate(over="ignore"):
+        stacked = [np.asarray(values[name], np.float32) for name in schema.condition_names]
+    condition = np.stack(stacked, axis=1)
     bad_rows = np.zeros(len(condition), bool)
     for index, name in enumerate(schema.condition_names):
         low, high = ranges[name]
@@ -132,7 +154,6 @@ def _usable(values: dict[str, np.ndarray], schema: Schema) -> np.ndarray:
                 f"{bad.sum():,}", f"{len(bad):,}", name,
             )  # fmt: skip
         bad_rows |= bad
-    condition = condition.astype(np.float32)
     condition[bad_rows] = np.nan
     return condition
 

@@ -60,6 +60,10 @@ class Settings:
         Steps between two validations; each also writes a checkpoint.
     validation_draws : int
         Draws per validation row in the energy score.
+    use_weights : bool
+        Draw the training rows of the GAN with probability proportional to the shards' injection
+        weights. They must depend on the condition alone; p(measured | condition) is then the same
+        and only the accuracy moves to where the weight is.
     xla : bool
         Compile the training step with XLA.
     seed : int
@@ -94,6 +98,7 @@ class Settings:
     location_scale_steps: int = 1500
     validation_interval: int = 500
     validation_draws: int = 16
+    use_weights: bool = False
     xla: bool = True
     seed: int = 0
 

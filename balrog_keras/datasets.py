@@ -14,7 +14,11 @@ __all__ = ["training_batches"]
 
 
 def training_batches(
-    arrays: Sequence[np.ndarray], batch_size: int, seed: int, start_step: int = 0
+    arrays: Sequence[np.ndarray],
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    weights: np.ndarray | None = None,
 ) -> Any:
     """Endless batches of training rows, shuffled anew each epoch.
 
@@ -31,6 +35,8 @@ def training_batches(
         Seed of the shuffles.
     start_step : int
         Batches to pass over, as if they had been drawn: batch k is the same for every start.
+    weights : float array, shape (N,), optional
+        Rows are then drawn with replacement, each with a probability proportional to its weight.
 
     Returns
     -------
@@ -40,7 +46,7 @@ def training_batches(
     Raises
     ------
     BalrogError
-        If there are fewer rows than one batch.
+        If there are fewer rows than one batch, or weights are negative, not finite or all zero.
     """
     rows = len(arrays[0])
     batches = rows // batch_size
@@ -50,11 +56,17 @@ def training_batches(
             f"training split has {rows:,}; lower batch_size or prepare more data"
         )
     tensors = [tf.constant(array) for array in arrays]
+    cumulative = None if weights is None else tf.constant(_cumulative(weights))
 
     def epoch_batches(epoch: Any) -> Any:
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(rows, dtype=tf.int32), seed=tf.stack([tf.constant(seed, tf.int64), epoch])
-        )
+        key = tf.stack([tf.constant(seed, tf.int64), epoch])
+        if cumulative is None:
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(rows, dtype=tf.int32), seed=key
+            )
+        else:
+            uniform = tf.random.stateless_uniform([rows], key, dtype=tf.float64)
+            order = tf.searchsorted(cumulative, uniform, side="right")
         order = tf.reshape(order[: batches * batch_size], (batches, batch_size))
         return tf.data.Dataset.from_tensor_slices(order)
 
@@ -67,3 +79,15 @@ def training_batches(
     # every fit by up to its last sleep.
     options.autotune.enabled = False
     return dataset.prefetch(2).with_options(options)
+
+
+def _cumulative(weights: np.ndarray) -> np.ndarray:
+    """Cumulative probabilities without the last, which is 1: float64 array, shape (N - 1,)."""
+    weights = np.asarray(weights, np.float64)
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise BalrogError(
+            "the training rows' weights must be finite, 0 or more and not all 0; found "
+            f"{weights.min():g} to {weights.max():g}: prepare the shards again"
+        )
+    total = np.cumsum(weights)
+    return total[:-1] / total[-1]

@@ -111,7 +111,8 @@ class Emulator:
         Returns
         -------
         location, scale : float32 arrays, shape (N, M)
-            Physical units; of the Student-t (5 degrees of freedom) fitted to the residuals.
+            Of the Student-t (5 degrees of freedom) fitted to the residuals of the transformed
+            columns: physical units where the schema's transform is the identity, dex for log10.
         """
         names = self.schema.measured_names
         outputs = [f"location_{name}" for name in names] + [f"scale_{name}" for name in names]

@@ -171,18 +171,18 @@ def evaluate(
     if draws < MINIMUM_DRAWS:
         raise BalrogError(f"expected at least {MINIMUM_DRAWS} draws, found {draws}: raise --draws")
     schema, total = emulator.schema, len(held_out)
-    scale = emulator.location_scale(held_out.condition)[1]
+    location_scale = emulator.location_scale(held_out.condition)
     realizations = [
         np.asarray(emulator.draw(held_out.condition, held_out.row_id, number))
         for number in (seed, derived_seed(seed, 3))
     ]
-    scores = score_draws(emulator, held_out, scale, draws, seed, least_draws)
+    scores = score_draws(emulator, held_out, location_scale, draws, seed, least_draws)
     keep = scores.finite & np.isfinite(np.concatenate(realizations, axis=1)).all(axis=1)
     if not keep.any():
         raise BalrogError(f"expected finite draws, found NaN or infinity in all {total:,} rows")
     scores, held_out = scores.subset(keep, held_out.paired), held_out.subset(keep)
     first, second = (values[keep] for values in realizations)
-    location_scale = emulator.location_scale(held_out.condition)
+    location_scale = (location_scale[0][keep], location_scale[1][keep])
     if held_out.oracle is not None:
         rows, oracle = held_out.paired, held_out.oracle
         null_pair = (rows, held_out.measured[rows], oracle)
@@ -197,7 +197,9 @@ def evaluate(
     statistics |= calibration_statistics(
         schema, held_out.condition, scores.pit, scores.exchanged_pit, bootstrap
     )
-    statistics["energy_score"] = energy_statistics(held_out, scores, location_scale[1], bootstrap)
+    statistics["energy_score"] = energy_statistics(
+        schema, held_out, scores, location_scale, bootstrap
+    )
     logger.info("classifier two-sample test")
     statistics["c2st"] = _classifier_statistics(
         schema, held_out, first, null_pair, location_scale, bootstrap, seed

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from balrog_keras import calibration_plots, metrics, plots
+from balrog_keras.column_text import axis_label, residual_labels
 from balrog_keras.evaluation import Evaluation
+from balrog_keras.residuals import magnitude_families, residuals
 
 __all__ = ["NamedFigure", "evaluation_figures"]
 
@@ -52,47 +54,53 @@ def evaluation_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
         f"of the null {top['null']:.3f}.",
         calibration_plots.c2st_figure(c2st, limits["c2st_auc"], evaluation.null_kind, label),
     )
-    units = {column.name: column.unit for column in evaluation.schema.columns}
+    titles = residual_labels(evaluation.schema)
+    conditions = {column.name: axis_label(column) for column in evaluation.schema.columns}
     for by, table in evaluation.tables.items():
         yield NamedFigure(
             "Bias and spread",
             f"Median, spread and spread ratio of the residuals in deciles of {by}: real, emulated "
             f"and {evaluation.null_kind}; bands are 95 % bootstrap intervals over tiles.",
             plots.binned_figure(
-                table, evaluation.null_tables[by], by, units[by], evaluation.null_kind, label
+                table,
+                evaluation.null_tables[by],
+                titles,
+                conditions[by],
+                evaluation.null_kind,
+                label,
             ),
         )
 
 
 def _distribution_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
     schema, held_out, label = evaluation.schema, evaluation.held_out, evaluation.label
-    index = [k for k, column in enumerate(schema.measured) if column.unit == "mag"]
-    if len(index) > 1:
-        names = [schema.measured_names[k] for k in index]
-        bands = list(schema.bands) if len(schema.bands) == len(index) else names
+    for family in magnitude_families(schema):
+        places = list(family.values())
+        names = ", ".join(schema.measured_names[place] for place in places)
         yield NamedFigure(
             "Colours and magnitudes",
-            "Measured colours and magnitudes of real rows beside emulated ones, on one scale, and "
-            "their difference in units of its Poisson error.",
+            f"Measured colours and magnitudes ({names}) of real rows beside emulated ones, on one "
+            "scale, and their difference in units of its Poisson error.",
             plots.colour_magnitude_figure(
-                held_out.measured[:, index], evaluation.emulated[:, index], bands, label
+                held_out.measured[:, places], evaluation.emulated[:, places], list(family), label
             ),
         )
     rows, _, other = evaluation.null_pair
-    residuals = {
-        "real": metrics.residuals(schema, held_out.condition, held_out.measured),
-        "emulated": metrics.residuals(schema, held_out.condition, evaluation.emulated),
-        evaluation.null_kind: metrics.residuals(schema, held_out.condition[rows], other),
+    samples = {
+        "real": residuals(schema, held_out.condition, held_out.measured),
+        "emulated": residuals(schema, held_out.condition, evaluation.emulated),
+        evaluation.null_kind: residuals(schema, held_out.condition[rows], other),
     }
     yield NamedFigure(
         "Residuals",
-        f"Distributions of measured minus true, real, emulated and {evaluation.null_kind}, with "
-        "their tails; both axes are compressed.",
-        plots.residual_figure(residuals, schema.measured_names, label),
+        "Distributions of the residuals (measured minus true; the measured value where there is no "
+        f"true one), real, emulated and {evaluation.null_kind}, with their tails; both axes are "
+        "compressed.",
+        plots.residual_figure(samples, list(residual_labels(schema).values()), label),
     )
     if len(schema.measured) > 1:
         correlations = {
-            name: metrics.rank_correlation(residuals[name])[0] for name in ("real", "emulated")
+            name: metrics.rank_correlation(samples[name])[0] for name in ("real", "emulated")
         }
         yield NamedFigure(
             "Residuals",

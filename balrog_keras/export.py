@@ -84,7 +84,7 @@ class EmulatorModule(tf.Module):
         return self._named(self._measured(self._condition(columns), latent))
 
     def location_scale(self, **columns: Any) -> dict[str, Any]:
-        """Conditional location and scale of each measured column (fitted Student-t)."""
+        """Conditional location and scale of each transformed measured column (Student-t)."""
         location, scale = self.standardizer.location_scale(self._condition(columns))
         return {**self._named(location, "location_"), **self._named(scale, "scale_")}
 

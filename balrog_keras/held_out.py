@@ -23,7 +23,7 @@ class EmulatorLike(Protocol):
         """Measured columns (N, M), a pure function of condition (N, C), row id (N,) and seed."""
 
     def location_scale(self, condition: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Conditional location and scale of the measured columns, both (N, M)."""
+        """Conditional location and scale of the transformed measured columns, both (N, M)."""
 
 
 @dataclass(frozen=True)

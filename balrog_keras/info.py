@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from balrog_keras.column_text import unit_text, value_text
 from data_prep.schema import Schema
 
 __all__ = ["describe"]
@@ -25,16 +26,20 @@ def describe(description: dict[str, Any]) -> str:
     schema = Schema.from_dict(description["schema"])
     domain, data = description["domain"], description["training_data"]
     rows = ", ".join(f"{split} {count:,}" for split, count in data["rows"].items())
+    units = {column.name: unit_text(column) for column in schema.columns}
+    name_width = max(18, 2 + max(map(len, units)))
+    unit_width = max(10, 2 + max(map(len, units.values())))
     lines = [
         f"{description['name']}: {description['label']}",
         f"created {description['created']}, schema {schema.name}, rows {rows}",
         "p(measured | detected, truth, survey properties)",
         "",
-        f"{'column':<18}{'group':<10}{'unit':<10}training range",
+        f"{'column':<{name_width}}{'group':<10}{'unit':<{unit_width}}training range",
     ]
     for column in schema.columns:
         limits = domain.get(column.name)
-        span = f"{limits['min']:.3f} to {limits['max']:.3f}" if limits else ""
-        lines.append(f"{column.name:<18}{column.group:<10}{column.unit:<10}{span}")
+        span = f"{value_text(limits['min'])} to {value_text(limits['max'])}" if limits else ""
+        unit = units[column.name]
+        lines.append(f"{column.name:<{name_width}}{column.group:<10}{unit:<{unit_width}}{span}")
     versions = ", ".join(f"{name} {text}" for name, text in description["versions"].items())
     return "\n".join([*lines, "", versions])

@@ -7,72 +7,21 @@ from functools import partial
 import numpy as np
 
 from balrog_keras.bootstrap import RegionBootstrap, weighted_quantiles
-from data_prep.schema import Schema
 
 __all__ = [
     "bias",
     "binned_bias_spread",
     "cdf_distances",
-    "colours",
     "energy_score",
     "energy_terms",
     "quantile_bins",
     "rank_correlation",
-    "residuals",
     "spread",
     "spread_ratio",
 ]
 
 # Pairs of draws (d, d + shift) used in the energy score: D times this many, of D (D - 1) / 2.
 _PAIR_SHIFTS = 8
-
-
-def residuals(schema: Schema, condition: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Measured columns minus the truth columns they refer to.
-
-    Parameters
-    ----------
-    schema : Schema
-        Names the reference of each measured column.
-    condition : float array, shape (N, C)
-        Truth and survey properties, physical units.
-    measured : float array, shape (N, M)
-        Measured columns, physical units.
-
-    Returns
-    -------
-    float64 array, shape (N, M)
-        The measured value itself where a column has no reference.
-    """
-    result = np.array(measured, np.float64)
-    for index, column in enumerate(schema.measured):
-        if column.reference:
-            result[:, index] -= condition[:, schema.condition_names.index(column.reference)]
-    return result
-
-
-def colours(schema: Schema, measured: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Differences of neighbouring magnitudes, in the schema's order.
-
-    Parameters
-    ----------
-    schema : Schema
-        Tells which measured columns are magnitudes (unit ``mag``).
-    measured : float array, shape (N, M)
-        Measured columns, physical units.
-
-    Returns
-    -------
-    names : list of str
-        For example ``["meas_mag_r - meas_mag_i"]``; empty with fewer than two magnitudes.
-    values : float64 array, shape (N, len(names)), mag
-    """
-    index = [i for i, column in enumerate(schema.measured) if column.unit == "mag"]
-    pairs = list(zip(index[:-1], index[1:], strict=True))
-    names = [f"{schema.measured_names[a]} - {schema.measured_names[b]}" for a, b in pairs]
-    values = np.asarray(measured, np.float64)
-    columns = [values[:, a] - values[:, b] for a, b in pairs]
-    return names, np.stack(columns, axis=1) if columns else np.empty((len(values), 0))
 
 
 def spread(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from balrog_keras.bundle import read_description
+from balrog_keras.column_text import unit_text, value_text
 from data_prep.files import atomic_path, write_json
 from data_prep.schema import Schema
 
@@ -67,9 +68,9 @@ def _column_row(column: Any, domain: dict[str, Any]) -> str:
     limits = domain.get(column.name)
     text = ""
     if limits:
-        middle = limits["quantiles"]["0.5"]
-        text = f"{limits['min']:.3f}, {middle:.3f}, {limits['max']:.3f}"
-    return f"| `{column.name}` | {column.group} | {column.unit} | {text} |"
+        values = limits["min"], limits["quantiles"]["0.5"], limits["max"]
+        text = ", ".join(value_text(value) for value in values)
+    return f"| `{column.name}` | {column.group} | {unit_text(column)} | {text} |"
 
 
 def _score_rows(metrics: dict[str, Any]) -> str:
@@ -131,7 +132,7 @@ def model_card(description: dict[str, Any], metrics: dict[str, Any]) -> str:
         measured=", ".join(f"`{name}`" for name in schema.measured_names),
         conditions=", ".join(f"`{name}`" for name in schema.condition_names),
         example="\n".join(
-            f'    "{name}": tf.constant([{value:.3f}, {value:.3f}]),'
+            f'    "{name}": tf.constant([{value_text(value)}, {value_text(value)}]),'
             for name, value in medians.items()
         ),
         columns="\n".join(_column_row(column, domain) for column in schema.columns),

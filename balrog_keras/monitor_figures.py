@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from balrog_keras.plots import colour_magnitude_figure
+from balrog_keras.residuals import magnitude_families
 from balrog_keras.validation import Validator
 from data_prep.errors import require
 
@@ -36,18 +37,20 @@ def validation_figures(validator: Validator, generator: Any, label: str) -> dict
     Returns
     -------
     dict of str to uint8 array, shape (height, width, 4)
-        By name; empty with fewer than two measured magnitudes.
+        By name, one for each kind of magnitude; empty with none in two bands.
 
     Raises
     ------
     MissingExtraError
         If matplotlib is not installed.
     """
-    schema = validator.schema
-    index = [i for i, column in enumerate(schema.measured) if column.unit == "mag"]
-    if len(index) < 2:
-        return {}
-    bands = [schema.measured_names[i].rsplit("_", 1)[-1] for i in index]
-    emulated = validator.one_realization(generator)[:, index]
-    figure = colour_magnitude_figure(validator.measured[:, index], emulated, bands, label)
-    return {"colours": as_image(figure)}
+    families = magnitude_families(validator.schema)
+    emulated = validator.one_realization(generator) if families else validator.measured
+    images = {}
+    for number, family in enumerate(families):
+        places = list(family.values())
+        figure = colour_magnitude_figure(
+            validator.measured[:, places], emulated[:, places], list(family), label
+        )
+        images[f"colours_{number}" if number else "colours"] = as_image(figure)
+    return images

@@ -6,7 +6,7 @@ that importing or calling this module changes nothing global.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,8 +141,8 @@ def _edges(values: np.ndarray) -> np.ndarray:
 def binned_figure(
     tables: dict[str, dict[str, np.ndarray]],
     null_tables: dict[str, dict[str, np.ndarray]],
+    titles: Mapping[str, str],
     by: str,
-    unit: str,
     null_name: str,
     label: str,
 ) -> Figure:
@@ -152,8 +152,10 @@ def binned_figure(
     ----------
     tables, null_tables : dict
         ``{measured column: table of metrics.binned_bias_spread}`` of the emulator and the null.
-    by, unit : str
-        Name and unit of the binned condition.
+    titles : mapping of str to str
+        Measured column -> what its residual is, with its unit.
+    by : str
+        The binned condition, with its unit.
     null_name : str
         What the null is, for the legend.
     label : str
@@ -164,7 +166,7 @@ def binned_figure(
     matplotlib.figure.Figure
         Bands are 95 % bootstrap intervals.
     """
-    title = f"Measured - true against {short(by)}"
+    title = f"Residuals against {short(by)}"
     figure, axes = new_figure(3, len(tables), label, title, height=2.1)
     for column, (name, table) in zip(axes.T, tables.items(), strict=True):
         null, x = null_tables[name], table["centre"]
@@ -179,8 +181,8 @@ def binned_figure(
         _line(column[2], x, null["spread_ratio"], "null", null_name, "--")
         _line(column[2], x, table["spread_ratio"], "emulated", "emulated")
         column[2].axhline(1, color="black", lw=0.8)
-        column[2].set_xlabel(f"{short(by)} [{unit}]", fontsize=9)
-        column[0].set_title(short(name), fontsize=9)
+        column[2].set_xlabel(short(by), fontsize=9)
+        column[0].set_title(titles[name], fontsize=9)
     for axis, text in zip(
         axes[:, 0], ("median", "half 16-84 % range", "spread ratio"), strict=True
     ):
@@ -195,15 +197,15 @@ def _line(
     axis.plot(x, y, style, color=COLOURS[colour], marker="o", ms=3, lw=1.3, label=name)
 
 
-def residual_figure(samples: dict[str, np.ndarray], names: Sequence[str], label: str) -> Figure:
+def residual_figure(samples: dict[str, np.ndarray], titles: Sequence[str], label: str) -> Figure:
     """Distribution of every residual out to its tails, both axes compressed.
 
     Parameters
     ----------
     samples : dict
         ``{"real" | "emulated" | name of the null: residuals (n, M)}``, the null last.
-    names : sequence of str
-        The M measured columns.
+    titles : sequence of str
+        What the M residuals are, with their units.
     label : str
         What the data are.
 
@@ -212,10 +214,10 @@ def residual_figure(samples: dict[str, np.ndarray], names: Sequence[str], label:
     matplotlib.figure.Figure
     """
     ticker = require("matplotlib.ticker", "report")
-    figure, axes = new_figure(1, len(names), label, "Measured - true, with tails")
+    figure, axes = new_figure(1, len(titles), label, "Residuals, with tails")
     colours = dict(zip(samples, COLOURS.values(), strict=False))
     real = next(iter(samples.values()))
-    for k, (axis, name) in enumerate(zip(axes[0], names, strict=True)):
+    for k, (axis, title) in enumerate(zip(axes[0], titles, strict=True)):
         low, middle, high = np.quantile(real[:, k], [0.16, 0.5, 0.84])
         sigma = 0.5 * (high - low) or 1.0
         reach = np.arcsinh((real[:, k] - middle) / sigma)
@@ -228,7 +230,7 @@ def residual_figure(samples: dict[str, np.ndarray], names: Sequence[str], label:
         axis.minorticks_off()
         axis.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         axis.set_yscale("log")
-        axis.set_xlabel(f"residual of {short(name)}", fontsize=9)
+        axis.set_xlabel(title, fontsize=9)
     axes[0, 0].set_ylabel("density", fontsize=9)
     axes[0, 0].legend(fontsize=7, frameon=False)
     return figure
@@ -260,7 +262,9 @@ def correlation_figure(
     """
     real, emulated = correlations["real"], correlations["emulated"]
     panels = {"real": real, "emulated": emulated, "emulated - real": emulated - real}
-    figure, axes = new_figure(1, 3, label, "Rank correlation of residuals")
+    # Room for the number in every cell.
+    size = {"width": max(3.3, 0.6 * len(names)), "height": max(2.7, 0.5 * len(names))}
+    figure, axes = new_figure(1, 3, label, "Rank correlation of residuals", **size)
     for axis, (title, matrix) in zip(axes[0], panels.items(), strict=True):
         limit = 0.1 if "-" in title else 1.0
         image = axis.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)

@@ -32,7 +32,9 @@ def number(value: Any) -> str:
         return "–"
     if isinstance(value, int) or float(value).is_integer():
         return f"{value:,.0f}"
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+    if 1e-3 <= abs(value) < 1e6:
+        return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+    return f"{value:.3g}"
 
 
 def _interval(bounds: Any) -> str:

@@ -12,7 +12,9 @@ from balrog_keras.calibration import exchanged_pit, pit
 from balrog_keras.comparison import statistic
 from balrog_keras.held_out import EmulatorLike, HeldOut
 from balrog_keras.metrics import energy_terms
+from balrog_keras.residuals import standardized
 from data_prep.progress import Progress
+from data_prep.schema import Schema
 
 __all__ = ["DrawScores", "derived_seed", "energy_statistics", "score_draws"]
 
@@ -71,7 +73,7 @@ class DrawScores:
 def score_draws(
     emulator: EmulatorLike,
     held_out: HeldOut,
-    scale: np.ndarray,
+    location_scale: tuple[np.ndarray, np.ndarray],
     draws: int,
     seed: int,
     least_draws: int,
@@ -84,8 +86,9 @@ def score_draws(
         What is evaluated.
     held_out : HeldOut
         The N rows.
-    scale : float array, shape (N, M)
-        Conditional scale; distances are taken in its units.
+    location_scale : pair of float arrays, shape (N, M)
+        Conditional location and scale of the transformed measured columns; distances are taken
+        in units of the scale.
     draws : int
         Draws per row D.
     seed : int
@@ -100,9 +103,12 @@ def score_draws(
     n, m = held_out.measured.shape
     rng = np.random.default_rng(derived_seed(seed, 1))
     size = max(1, _DRAWS_PER_CALL // draws)
+    location, scale = location_scale
+    measured = standardized(emulator.schema, held_out.measured, location, scale)
     oracle = np.full((n, m), np.nan)
     if held_out.oracle is not None:
-        oracle[held_out.paired] = held_out.oracle
+        at = held_out.paired
+        oracle[at] = standardized(emulator.schema, held_out.oracle, location[at], scale[at])
     parts: list[tuple[np.ndarray, ...]] = []
     exchanged = np.empty((draws, n, m), np.float32)
     made = non_finite = 0
@@ -116,10 +122,10 @@ def score_draws(
             non_finite += int(np.count_nonzero(bad))
             if made < n * draws:
                 exchanged[:, rows] = exchanged_pit(values, rng.random(values.shape))
-                measured, sigma = held_out.measured[rows], scale[rows]
-                ranks = pit(values, measured, rng.random(measured.shape))
-                to_measured, between = energy_terms(values / sigma, measured / sigma)
-                to_oracle = _mean_distance(values / sigma, oracle[rows] / sigma)
+                ranks = pit(values, held_out.measured[rows], rng.random(measured[rows].shape))
+                z = standardized(emulator.schema, values, location[rows], scale[rows])
+                to_measured, between = energy_terms(z, measured[rows])
+                to_oracle = _mean_distance(z, oracle[rows])
                 parts.append((ranks, to_measured, between, to_oracle, ~bad.any(axis=0)))
             made += bad.size
             progress.update(bad.size)
@@ -146,7 +152,11 @@ def _mean_distance(draws: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def energy_statistics(
-    held_out: HeldOut, scores: DrawScores, scale: np.ndarray, bootstrap: RegionBootstrap
+    schema: Schema,
+    held_out: HeldOut,
+    scores: DrawScores,
+    location_scale: tuple[np.ndarray, np.ndarray],
+    bootstrap: RegionBootstrap,
 ) -> dict[str, Any]:
     """Energy score in units of the conditional scale.
 
@@ -164,12 +174,14 @@ def energy_statistics(
 
     Parameters
     ----------
+    schema : Schema
+        Names of the columns.
     held_out : HeldOut
         The N rows.
     scores : DrawScores
         Of these rows.
-    scale : float array, shape (N, M)
-        Conditional scale.
+    location_scale : pair of float arrays, shape (N, M)
+        Conditional location and scale of the transformed measured columns.
     bootstrap : RegionBootstrap
         Over the rows; also gives the paired standard errors.
 
@@ -183,8 +195,12 @@ def energy_statistics(
     result = {"emulator": _mean_statistic(score, bootstrap, null=float(null.mean()))}
     if held_out.oracle is not None:
         rows = held_out.paired
-        gap = (held_out.oracle - held_out.measured[rows]) / scale[rows]
-        perfect = 0.5 * np.sqrt((gap.astype(np.float64) ** 2).sum(axis=1))
+        here = tuple(values[rows] for values in location_scale)
+        first, second = (
+            standardized(schema, values, *here).astype(np.float64)
+            for values in (held_out.oracle, held_out.measured[rows])
+        )
+        perfect = 0.5 * np.sqrt(((first - second) ** 2).sum(axis=1))
         both = 0.5 * (scores.to_measured[rows] + scores.to_oracle)
         part = bootstrap.subset(rows)
         result["oracle"] = _mean_statistic(perfect, part)

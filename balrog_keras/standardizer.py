@@ -1,4 +1,4 @@
-"""Physical units <-> standardized: z-scored conditions, conditional location and scale."""
+"""Physical units <-> standardized: transforms, z-scores, conditional location and scale."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from balrog_keras.networks import LocationScale
+from balrog_keras.transforms import reference_indices, restored, transformed, transforms_of
 from data_prep.schema import Schema
 
 __all__ = ["Standardizer", "student_t_loss"]
@@ -43,10 +44,13 @@ def student_t_loss(target: Any, prediction: Any) -> Any:
 class Standardizer(keras.Model):
     """Invertible scaling of conditions and measured columns.
 
-    Conditions are z-scored. A measured column x with reference truth t becomes
-    ``z = (x - location(c)) / scale(c)``, where location and scale (physical units) are regressed
-    on the condition c by :class:`~balrog_keras.networks.LocationScale`. Most of the
-    heteroscedasticity, which a GAN learns badly, is so taken out in closed form.
+    Every column first takes its transform (identity, log10, log1p, asinh). Conditions are then
+    z-scored. A measured column x with reference truth t becomes
+    ``z = (x - location(c)) / scale(c)``, where location and scale are regressed on the condition
+    c by :class:`~balrog_keras.networks.LocationScale`, starting from t. Most of the
+    heteroscedasticity, which a GAN learns badly, is so taken out in closed form. A reference
+    counts only if its transform is that of x; see
+    :func:`~balrog_keras.transforms.reference_indices`.
 
     Parameters
     ----------
@@ -54,6 +58,8 @@ class Standardizer(keras.Model):
         Columns of the condition vector.
     reference : list of int
         For each measured column the index of its reference among the conditions, or -1 for none.
+    condition_transforms, measured_transforms : list of str, optional
+        Transform of each column; the identity by default.
     width, depth : int
         Size of the location/scale network.
     seed : int
@@ -66,6 +72,8 @@ class Standardizer(keras.Model):
         self,
         num_conditions: int,
         reference: list[int],
+        condition_transforms: list[str] | None = None,
+        measured_transforms: list[str] | None = None,
         width: int = 128,
         depth: int = 3,
         seed: int = 0,
@@ -73,6 +81,8 @@ class Standardizer(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.num_conditions, self.reference = num_conditions, list(reference)
+        self.condition_transforms = condition_transforms or ["identity"] * num_conditions
+        self.measured_transforms = measured_transforms or ["identity"] * len(reference)
         self.width, self.depth, self.seed = width, depth, seed
         self.location_scale_network = LocationScale(
             2 * len(reference), width, depth, seed=seed, name="location_scale"
@@ -92,16 +102,27 @@ class Standardizer(keras.Model):
         cls, schema: Schema, width: int = 128, depth: int = 3, seed: int = 0
     ) -> Standardizer:
         """Standardizer with the columns and references of a schema."""
-        names = list(schema.condition_names)
-        reference = [names.index(c.reference) if c.reference else -1 for c in schema.measured]
-        return cls(len(names), reference, width, depth, seed, name="standardizer")
+        conditions = schema.truth + schema.survey
+        return cls(
+            len(conditions),
+            reference_indices(schema),
+            transforms_of(conditions),
+            transforms_of(schema.measured),
+            width,
+            depth,
+            seed,
+            name="standardizer",
+        )
 
     def _constant(self, name: str, size: int, initializer: str) -> Any:
         return self.add_weight(name=name, shape=(size,), initializer=initializer, trainable=False)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this standardizer (weights are saved apart)."""
-        names = ("num_conditions", "reference", "width", "depth", "seed")
+        names = (
+            "num_conditions", "reference", "condition_transforms", "measured_transforms", "width",
+            "depth", "seed",
+        )  # fmt: skip
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def adapt(self, condition: np.ndarray, measured: np.ndarray) -> None:
@@ -114,28 +135,37 @@ class Standardizer(keras.Model):
         measured : float32 array, shape (N, M)
             Physical units.
         """
+        condition = transformed(np.asarray(condition), self.condition_transforms)
+        measured = transformed(np.asarray(measured), self.measured_transforms)
         residual = np.asarray(measured - self._reference(condition), "float64")
         low, median, high = np.percentile(residual, [16, 50, 84], axis=0)
         deviation = np.asarray(condition, "float64").std(axis=0)
         spread = 0.5 * (high - low)
         self.condition_mean.assign(np.asarray(condition, "float64").mean(axis=0))
         # Constant in float32 up to rounding of the mean: dividing by that would blow noise up.
-        floor = 1e-6 * np.maximum(1.0, np.abs(condition).max(axis=0))
+        floor = 1e-6 * np.abs(condition).max(axis=0)
         self.condition_std.assign(np.where(deviation > floor, deviation, 1.0))
         self.residual_median.assign(median)
         self.residual_spread.assign(np.where(spread > 0, spread, 1.0))
 
     def standardize_condition(self, condition: Any) -> Any:
         """Physical conditions ``(N, num_conditions)`` to z-scores, float32."""
-        return (condition - self.condition_mean) / self.condition_std
+        return (self._transformed_condition(condition) - self.condition_mean) / self.condition_std
+
+    def _transformed_condition(self, condition: Any) -> Any:
+        return transformed(condition, self.condition_transforms, keras.ops)
+
+    def _transformed_measured(self, measured: Any) -> Any:
+        return transformed(measured, self.measured_transforms, keras.ops)
 
     def _reference(self, condition: Any) -> Any:
-        """Reference of each measured column, ``(N, M)``; 0 where it has none."""
+        """Reference of each measured column, transformed, ``(N, M)``; 0 where it has none."""
         return keras.ops.take(condition, self._reference_index, axis=-1) * self._has_reference
 
     def residual(self, condition: Any, measured: Any) -> Any:
-        """Measured minus reference, centred, in units of its global spread; ``(N, M)``."""
-        raw = measured - self._reference(condition)
+        """Transformed measured minus reference, centred, over its global spread; ``(N, M)``."""
+        reference = self._reference(self._transformed_condition(condition))
+        raw = self._transformed_measured(measured) - reference
         return (raw - self.residual_median) / self.residual_spread
 
     def location_scale(self, condition: Any) -> tuple[Any, Any]:
@@ -149,21 +179,21 @@ class Standardizer(keras.Model):
         Returns
         -------
         location, scale : float32 tensors, shape (N, M)
-            Physical units of the measured columns; scale is positive.
+            Of the transformed measured columns, so in physical units where the transform is the
+            identity, and in dex where it is log10; scale is positive.
         """
         output = self.location_scale_network((self.standardize_condition(condition),))
         location, log_scale = keras.ops.split(output, 2, axis=-1)
-        location = (
-            self._reference(condition) + self.residual_median + self.residual_spread * location
-        )
+        reference = self._reference(self._transformed_condition(condition))
+        location = reference + self.residual_median + self.residual_spread * location
         return location, self.residual_spread * keras.ops.exp(log_scale)
 
     def standardize(self, condition: Any, measured: Any) -> Any:
         """Measured ``(N, M)``, physical units, to standardized residuals."""
         location, scale = self.location_scale(condition)
-        return (measured - location) / scale
+        return (self._transformed_measured(measured) - location) / scale
 
     def destandardize(self, condition: Any, standardized: Any) -> Any:
         """Inverse of :meth:`standardize`."""
         location, scale = self.location_scale(condition)
-        return location + scale * standardized
+        return restored(location + scale * standardized, self.measured_transforms, keras.ops)

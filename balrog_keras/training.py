@@ -109,6 +109,11 @@ def _train(
     for split, arrays in splits.items():
         if len(arrays["condition"]) == 0:
             raise BalrogError(f"{shards} has no {split} rows; prepare a larger catalogue")
+    if settings.use_weights and "weight" not in splits["train"]:
+        raise BalrogError(
+            f"setting use_weights needs shards with weights, {shards} has none; prepare them with "
+            "a preset that names the `weight` column"
+        )
     schema = manifest.schema
     standardizer = Standardizer.for_schema(
         schema, settings.width, settings.depth, Seeds.of(settings.seed).regression
@@ -141,7 +146,8 @@ def _train(
         np.asarray(standardizer.standardize_condition(condition)),
         np.asarray(standardizer.standardize(condition, measured)),
     )
-    _fit(gan, standardized, validator, checkpoints, run, settings, manifest.label)
+    weights = splits["train"]["weight"] if settings.use_weights else None
+    _fit(gan, standardized, weights, validator, checkpoints, run, settings, manifest.label)
     scores = validator.scores(checkpoints.best_generator)
     best = {"step": int(checkpoints.best_step.numpy()), **scores}
     bundle = export_emulator(
@@ -154,6 +160,7 @@ def _train(
 def _fit(
     gan: ConditionalWGANGP,
     standardized: tuple[np.ndarray, np.ndarray],
+    weights: np.ndarray | None,
     validator: Validator,
     checkpoints: Checkpoints,
     run: Run,
@@ -176,7 +183,7 @@ def _fit(
             steps = min(interval - inside, settings.steps - step)
             whole = 1 if steps < interval else (settings.steps - step) // interval
             gan.fit(
-                training_batches(standardized, step_rows, seed, start_step=step),
+                training_batches(standardized, step_rows, seed, step, weights),
                 initial_epoch=done,
                 epochs=done + whole,
                 steps_per_epoch=steps,

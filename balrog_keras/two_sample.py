@@ -16,7 +16,7 @@ import numpy as np
 
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.comparison import beside, statistic
-from balrog_keras.metrics import colours, residuals
+from balrog_keras.residuals import colours, residuals, standardized
 from data_prep.errors import require
 from data_prep.schema import Schema
 
@@ -80,15 +80,15 @@ def features(
     measured : float array, shape (N, M)
         Real or emulated columns.
     location, scale : float array, shape (N, M)
-        Conditional location and scale of the measured columns.
+        Conditional location and scale of the transformed measured columns.
 
     Returns
     -------
     float32 array, shape (N, F)
-        Condition, measured, residuals, (measured - location) / scale, colours.
+        Condition, measured, residuals, standardized measured, colours.
     """
     parts = [condition, measured, residuals(schema, condition, measured)]
-    parts += [(measured - location) / scale, colours(schema, measured)[1]]
+    parts += [standardized(schema, measured, location, scale), colours(schema, measured)[1]]
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from balrog_keras import metrics
+from balrog_keras.residuals import residuals, standardized
 from balrog_keras.standardizer import Standardizer
+from balrog_keras.transforms import restored, transforms_of
 from data_prep.schema import Schema
 
 __all__ = ["Validator"]
@@ -44,7 +46,7 @@ class Validator:
         self._standard_condition = standardizer.standardize_condition(condition)
         location, scale = standardizer.location_scale(condition)
         self._location, self._scale = np.asarray(location), np.asarray(scale)
-        self._standard_measured = (measured - self._location) / self._scale
+        self._standard_measured = standardized(schema, measured, self._location, self._scale)
         self._latents = tf.random.stateless_normal(
             (draws, len(condition), latent_dim), tf.constant([seed, -2], tf.int64)
         )
@@ -55,8 +57,11 @@ class Validator:
 
     def one_realization(self, generator: Any) -> np.ndarray:
         """One draw per row in physical units: float32 array, shape (N, M)."""
-        standardized = generator((self._standard_condition, self._latents[0]))
-        return np.asarray(self._location + self._scale * np.asarray(standardized))
+        return self._physical(generator((self._standard_condition, self._latents[0])))
+
+    def _physical(self, standardized: Any) -> np.ndarray:
+        values = self._location + self._scale * np.asarray(standardized)
+        return np.asarray(restored(values, transforms_of(self.schema.measured)))
 
     def scores(self, generator: Any) -> dict[str, float]:
         """Energy score on residuals over sigma(condition); bias and spread ratio per column.
@@ -70,13 +75,13 @@ class Validator:
         -------
         dict of str to float
             ``energy_score`` (lower is better); per measured column ``bias/NAME``, median of
-            emulated minus median of real residuals (the column's unit), and
+            emulated minus median of real residuals (unit of the transformed column), and
             ``spread_ratio/NAME``, half the 16-84 % range of the residuals, emulated over real.
         """
         draws = self.draw_standardized(generator).numpy()
-        emulated = self._location + self._scale * draws[0]
+        emulated = self._physical(draws[0])
         real, fake = (
-            metrics.residuals(self.schema, self.condition, measured)
+            residuals(self.schema, self.condition, measured)
             for measured in (self.measured, emulated)
         )
         bias, ratio = metrics.bias(real, fake), metrics.spread_ratio(real, fake)

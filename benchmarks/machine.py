@@ -2,7 +2,13 @@
 
 import os
 import platform
+import sys
 from pathlib import Path
+
+# A script's folder comes first on the path, where data_prep.py would hide the package of that name.
+sys.path[:] = [
+    entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent
+]
 
 
 def machine() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import machine  # noqa: F401  (first, so that data_prep is the package)
 import numpy as np
 import pandas as pd
 import pyarrow.parquet

@@ -1,4 +1,4 @@
-"""Command line: ``python -m data_prep simulate | prepare``."""
+"""Command line: ``python -m data_prep simulate | inspect | prepare | verify``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "simulate": "draw a mini-Balrog: galaxies injected into simulated images and measured",
+    "inspect": "say what a map, a catalogue or a directory of them is, and which preset fits",
     "prepare": "turn injection catalogues and survey property maps into training shards",
+    "verify": "check shards against their manifest: every bit, every file",
 }
 
 

@@ -29,13 +29,15 @@ def run_command(command: Callable[[], int], quiet: bool = False) -> int:
     """
     # TensorFlow's C++ start-up notes; a user's own choice stands.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Dask sets its loggers' levels itself when it is imported.
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
     logging.basicConfig(
         level=logging.WARNING if quiet else logging.INFO,
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
-    for chatty in ("absl", "tensorflow", "matplotlib", "jax"):
+    for chatty in ("absl", "tensorflow", "matplotlib", "jax", "numexpr"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         return command()
@@ -43,5 +45,5 @@ def run_command(command: Callable[[], int], quiet: bool = False) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; nothing half-written was kept", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return 130

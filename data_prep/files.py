@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,22 +14,33 @@ from typing import Any
 
 from data_prep.errors import BalrogError
 
-__all__ = ["atomic_directory", "atomic_path", "read_versioned_json", "sha256_of", "write_json"]
+__all__ = [
+    "atomic_directory",
+    "atomic_path",
+    "read_versioned_json",
+    "replace_directory",
+    "sha256_of",
+    "sync_file",
+    "write_json",
+]
 
 
 def _partial_name(path: Path) -> Path:
-    """Name beside `path`, hidden, unique to this process, ending as `path` does."""
-    return path.with_name(f".{os.getpid()}.partial.{path.name}")
+    """Name beside `path`, hidden, unique to this writer on any machine, ending as `path` does."""
+    return path.with_name(f".{uuid.uuid4().hex[:12]}.partial.{path.name}")
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], sync: bool = True) -> Iterator[Path]:
     """Give a temporary path to write; rename it to `path` only if the block succeeds.
 
     Parameters
     ----------
     path : path
         Where the finished file shall be. Its directory is created if missing.
+    sync : bool
+        Whether the bytes must be on the disk itself, against power loss; intermediate files
+        need not.
 
     Yields
     ------
@@ -45,11 +57,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     partial = _partial_name(path)
     try:
         yield partial
-        with open(partial, "rb") as handle:
-            os.fsync(handle.fileno())
+        if sync:
+            sync_file(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's bytes are on the disk itself."""
+    with open(path, "rb") as handle:
+        os.fsync(handle.fileno())
 
 
 @contextmanager
@@ -74,23 +92,39 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_name(path)
-    old = path.with_name(f".{os.getpid()}.old.{path.name}")
-    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
         yield partial
-        if path.exists():
-            os.replace(path, old)
-        os.replace(partial, path)
+        replace_directory(partial, path)
     finally:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def replace_directory(source: Path, target: Path) -> None:
+    """Rename a directory to `target`, in place of what may be there; both on one file system.
+
+    Raises
+    ------
+    OSError
+        As raised by the rename; `target` is then what it was.
+    """
+    old = _partial_name(target)
+    try:
+        if target.exists():
+            os.replace(target, old)
+        os.replace(source, target)
+    finally:
+        if old.exists() and not target.exists():
+            os.replace(old, target)
         shutil.rmtree(old, ignore_errors=True)
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """SHA-256 of a file's bytes, or of the names and checksums of a directory's files."""
+    if os.path.isdir(path):
+        inside = sorted(each for each in Path(path).rglob("*") if each.is_file())
+        lines = [f"{each.relative_to(path).as_posix()} {sha256_of(each)}\n" for each in inside]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

@@ -1,195 +1,267 @@
-"""One injection catalogue as a preset sees it: ids, positions, columns, cuts, survey properties."""
+"""Rows of a catalogue as a preset sees them: ids, positions, columns in the schema's units."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from data_prep.catalogs import Catalog, Element, open_catalog
+from data_prep.catalogs import Catalog, Element
+from data_prep.column_values import column_values
 from data_prep.errors import BalrogError
-from data_prep.preset import Cut, Preset
-from data_prep.progress import Progress
-from data_prep.schema import Column
-from data_prep.selection import (
-    Selection,
-    drop_bad_values,
-    require_plausible_unit,
-    to_schema_unit,
-)
+from data_prep.expressions import evaluate
+from data_prep.photometry import convert
+from data_prep.preset import Preset
+from data_prep.schema import NJY_ZERO_POINT
+from data_prep.selection import Selection
+from data_prep.splits import keyed_hash, region_of
 
-__all__ = ["Injections", "match_rows", "read_injections"]
+__all__ = ["MOST_CUTS", "NO_REGION", "TableSpec", "match_rows", "read_rows", "row_dtype"]
+
+NO_REGION = -1
+MOST_CUTS = 32
 
 
-@dataclass
-class Injections:
-    """Rows of one catalogue.
+@dataclass(frozen=True)
+class TableSpec:
+    """How the rows of one table of injections are read from a catalogue.
 
     Attributes
     ----------
-    path : pathlib.Path
-        The file.
-    label : str
-        Provenance label it carries.
-    row_id, parent_id : int64 array, shape (N,)
-        Injection and parent.
-    ra, dec : float64 array, shape (N,)
-        Injected position in degrees.
-    columns : dict of str to float32 array, shape (N,)
-        Schema column -> values, as in the catalogue until :meth:`clean`.
-    detected : int64 array, shape (N,), or None
-        1 if detected, where the catalogue says so.
-    cut_values : dict of Cut to float32 array, shape (N,)
-        The values of the cuts whose column this catalogue has.
-    selection : Selection
-        Which rows stay.
-    used : dict of str to str
-        What was read -> catalogue column it was read from.
+    role : {"matched", "detection", "oracle", "oracle-detection", "deep", "neighbor"}
+        What the rows are.
+    catalog : Catalog
+        Where they are.
+    elements : dict of str to Element
+        Field -> catalogue column. Fields: ``row_id``, ``parent_id``, ``ra``, ``dec``, ``weight``,
+        ``detected ALIAS``, ``COLUMN ALIAS`` and ``COLUMN extinction`` for schema columns,
+        ``brightness COLUMN``, ``cut NUMBER ALIAS``.
+    columns : tuple of str
+        Schema columns that the catalogue has.
+    deep_columns : tuple of str
+        Schema columns that come from the deep-field table, by the parent.
+    brightness : tuple of str
+        Schema columns about neighbours whose brightness in mag is read too.
+    borrowed : frozenset of str
+        Schema columns and fields of a row that come from the detection catalogue.
+    reddened : frozenset of str
+        Schema columns whose extinction comes from a catalogue, not from a map.
+    only_detected : bool
+        Whether the catalogue has every injection and only detected ones are rows of this table.
     """
 
-    path: Path
-    label: str
-    row_id: np.ndarray
-    parent_id: np.ndarray
-    ra: np.ndarray
-    dec: np.ndarray
-    columns: dict[str, np.ndarray]
-    detected: np.ndarray | None
-    cut_values: dict[Cut, np.ndarray]
-    selection: Selection
-    used: dict[str, str]
+    role: str
+    catalog: Catalog
+    elements: Mapping[str, Element]
+    columns: tuple[str, ...]
+    deep_columns: tuple[str, ...] = ()
+    brightness: tuple[str, ...] = ()
+    borrowed: frozenset[str] = frozenset()
+    reddened: frozenset[str] = frozenset()
+    only_detected: bool = False
 
-    def __len__(self) -> int:
-        return len(self.row_id)
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Schema columns of a row as it is read."""
+        return self.columns + self.deep_columns
 
-    def apply_cuts(self, cuts: Sequence[Cut], detection: Injections | None, hint: str) -> list[str]:
-        """Apply cuts, each from this catalogue or, joined by id, from the detection catalogue.
+    @property
+    def dtype(self) -> np.dtype:
+        """Of a row as it is read: its values, then brightnesses for neighbours."""
+        return row_dtype(len(self.values) + len(self.brightness))
 
-        Parameters
-        ----------
-        cuts : sequence of Cut
-            Applied in order.
-        detection : Injections or None
-            Where columns of table ``detection`` are.
-        hint : str
-            How to give a detection catalogue, for the message.
+    @property
+    def needed(self) -> list[str]:
+        """Columns of the catalogue to read."""
+        return list(dict.fromkeys(element.column for element in self.elements.values()))
 
-        Returns
-        -------
-        list of str
-            Optional cuts that were not applied.
-
-        Raises
-        ------
-        BalrogError
-            If the column of a cut that is not optional is missing.
-        """
-        partner = None
-        if detection is not None:
-            partner = match_rows(self.row_id, detection.row_id, str(detection.path))
-            self.selection.drop(partner < 0, f"no row in {detection.path.name}")
-        missing = []
-        for cut in cuts:
-            if detection is not None and partner is not None and cut in detection.cut_values:
-                keeps = cut.keeps(detection.cut_values[cut])[partner]
-            elif cut in self.cut_values:
-                keeps = cut.keeps(self.cut_values[cut])
-            elif cut.optional:
-                missing.append(str(cut))
-                continue
-            else:
-                raise BalrogError(
-                    f"{self.path}: the cut {cut} needs the column {' or '.join(cut.columns)} of "
-                    f"the {cut.table} catalogue, which is missing; {hint}, or mark the cut "
-                    "optional in a preset of your own"
-                )
-            self.selection.drop(~keeps, f"cut {cut}")
-        return missing
-
-    def clean(self, preset: Preset, unit: str | None = None) -> None:
-        """Convert the columns to the schema's units and drop rows with bad values.
-
-        Parameters
-        ----------
-        preset : Preset
-            Units, sentinels and ranges.
-        unit : {"mag", "flux"}, optional
-            Unit of the truth and measured magnitudes or fluxes, if not what the preset says.
-
-        Raises
-        ------
-        BalrogError
-            If values are plainly in another unit, or cannot be converted.
-        """
-        for column in preset.schema.columns:
-            if column.name not in self.columns:
-                continue
-            source_unit = preset.sources[column.name].unit
-            if unit and column.unit in ("mag", "flux"):
-                source_unit = unit
-            where = f"{self.path}: column {self.used[column.name]}"
-            sentinels = preset.sentinels.get(source_unit, ())
-            values = self.columns[column.name]
-            require_plausible_unit(values, source_unit, sentinels, where)
-            converted = to_schema_unit(values, column, source_unit, preset.zero_point, where)
-            drop_bad_values(self.selection, values, converted, column, sentinels)
-            self.columns[column.name] = converted
+    def aliases(self, field: str) -> dict[str, str]:
+        """Alias -> field, of the fields that start with `field` and a space."""
+        start = field + " "
+        return {name.removeprefix(start): name for name in self.elements if name.startswith(start)}
 
 
-def read_injections(
-    path: str | Path,
+def row_dtype(values: int) -> np.dtype:
+    """Structured dtype of a row with this many schema columns.
+
+    ``key``: random bits of the row id, by which rows are shuffled; ``cuts``: one bit for each cut
+    of the preset, set where the row passes or the catalogue lacks the column; ``bad``: 0 or the
+    number of the reason why a value is bad.
+    """
+    fields: list[tuple] = [
+        ("key", np.uint64), ("row_id", np.int64), ("parent_id", np.int64), ("ra", np.float64),
+        ("dec", np.float64), ("region", np.int32), ("cuts", np.uint32), ("weight", np.float32),
+        ("bad", np.uint16), ("detected", np.uint16), ("values", np.float32, (values,)),
+    ]  # fmt: skip
+    return np.dtype(fields)
+
+
+def read_rows(
+    batch: Mapping[str, np.ndarray],
+    first_row: int,
+    spec: TableSpec,
     preset: Preset,
-    table: str,
-    batch_rows: int = 250_000,
-) -> Injections:
-    """Read what a preset needs of one catalogue.
+    unit: str | None,
+    seed: int,
+) -> tuple[np.ndarray, Selection]:
+    """Turn a batch of a catalogue into rows.
 
     Parameters
     ----------
-    path : path
-        FITS or Parquet catalogue.
+    batch : mapping of str to array, shape (N,) or (N, width)
+        Columns of the catalogue.
+    first_row : int
+        Number of the batch's first row in the catalogue.
+    spec : TableSpec
+        What to take from where.
     preset : Preset
-        What to read.
-    table : {"matched", "detection"}
-        A matched catalogue has measured columns, a detection catalogue the detected flag.
-    batch_rows : int
-        Rows read at a time.
+        Units, sentinels, cuts.
+    unit : str or None
+        Unit of magnitudes and fluxes, if not what the preset says.
+    seed : int
+        Of the shuffle.
 
     Returns
     -------
-    Injections
+    rows : structured array, shape (M,)
+        See :func:`row_dtype`; M < N if only detected injections are rows.
+    bad : Selection
+        The rows with a bad value; ``rows["bad"]`` is its ``reason``.
 
     Raises
     ------
     BalrogError
-        If the file is damaged or empty, a column is missing or of a wrong type, or ids
-        repeat.
+        If an id is no whole number.
     """
-    catalog = open_catalog(path)
-    columns = preset.schema.truth + (preset.schema.measured if table == "matched" else ())
-    columns += tuple(c for c in preset.schema.survey if preset.sources[c.name].columns)
-    wanted = _wanted_elements(catalog, preset, columns, table)
-    cuts = {cut: catalog.find(cut.columns) for cut in preset.cuts}
-    found_cuts = {cut: element for cut, element in cuts.items() if element is not None}
-    wanted |= {f"cut {cut}": (element, np.float32) for cut, element in found_cuts.items()}
-    data = _read_elements(catalog, wanted, batch_rows)
-    match_rows(data["row_id"][:0], data["row_id"], str(catalog.path))
-    return Injections(
-        path=catalog.path,
-        label=catalog.label,
-        row_id=data["row_id"],
-        parent_id=data["parent_id"],
-        ra=data["ra"],
-        dec=data["dec"],
-        columns={column.name: data[column.name] for column in columns},
-        detected=(data["detected"] != 0).astype(np.int64) if "detected" in data else None,
-        cut_values={cut: data[f"cut {cut}"] for cut in found_cuts},
-        selection=Selection(catalog.rows),
-        used={name: str(element) for name, (element, _) in wanted.items()},
-    )
+    taken = _Batch(batch, first_row, spec)
+    detected = taken.detected(preset)
+    if spec.only_detected:
+        taken.mask = detected
+        detected = detected[detected]
+    rows = np.zeros(taken.rows, spec.dtype)
+    bad = Selection(len(rows))
+    rows["row_id"] = taken.integers("row_id") if "row_id" in spec.elements else taken.numbers
+    rows["parent_id"] = taken.integers("parent_id") if "parent_id" in spec.elements else 0
+    rows["key"] = keyed_hash(rows["row_id"], seed, "shuffle")
+    rows["detected"] = detected
+    rows["weight"] = _weights(taken, bad)
+    _set_position(rows, taken, bad)
+    for index, name in enumerate(spec.columns):
+        inputs = {
+            alias: (taken.array(field), str(spec.elements[field]))
+            for alias, field in spec.aliases(name).items()
+        }
+        rows["values"][:, index] = column_values(
+            inputs, name, preset, unit, bad, str(spec.catalog.path)
+        )
+    for index, name in enumerate(spec.brightness, start=len(spec.values)):
+        rows["values"][:, index] = _brightness(taken, name, preset)
+    rows["cuts"] = _cut_bits(taken, preset)
+    rows["bad"] = bad.reason
+    return rows, bad
+
+
+class _Batch:
+    """Arrays of a batch by field, with the row numbers for messages."""
+
+    def __init__(self, batch: Mapping[str, np.ndarray], first_row: int, spec: TableSpec) -> None:
+        self.batch, self.spec = batch, spec
+        count = len(next(iter(batch.values())))
+        self._numbers = np.arange(first_row, first_row + count)
+        self.mask: np.ndarray | None = None
+
+    @property
+    def numbers(self) -> np.ndarray:
+        return self._numbers if self.mask is None else self._numbers[self.mask]
+
+    @property
+    def rows(self) -> int:
+        return len(self.numbers)
+
+    def array(self, field: str) -> np.ndarray:
+        element = self.spec.elements[field]
+        values = self.batch[element.column]
+        if element.index is not None and values.ndim == 2:
+            values = values[:, element.index]
+        return values if self.mask is None else values[self.mask]
+
+    def integers(self, field: str) -> np.ndarray:
+        values = self.array(field)
+        if values.dtype.kind == "f":
+            # Beyond 2**53 a float no longer tells neighbouring ids apart.
+            whole = (values == np.floor(values)) & (np.abs(values) <= 2.0**53)
+            if not whole.all():
+                bad = int(np.argmin(whole))
+                raise BalrogError(
+                    f"{self.spec.catalog.path}: column {self.spec.elements[field]} must hold "
+                    f"whole numbers; row {self.numbers[bad]} has {values[bad]}"
+                )
+        return values.astype(np.int64)
+
+    def detected(self, preset: Preset) -> np.ndarray:
+        """Bool array, shape (N,); True where the catalogue does not say."""
+        inputs = {alias: self.array(f) for alias, f in self.spec.aliases("detected").items()}
+        if not inputs or preset.detected is None:
+            return np.ones(self.rows, bool)
+        expression = preset.detected.expression
+        where = f"{self.spec.catalog.path}: detected"
+        values = evaluate(expression, inputs, where) if expression else next(iter(inputs.values()))
+        return np.isfinite(values) & (values != 0)
+
+
+def _weights(taken: _Batch, bad: Selection) -> np.ndarray:
+    if "weight" not in taken.spec.elements:
+        return np.ones(taken.rows, np.float32)
+    weight = taken.array("weight").astype(np.float32)
+    bad.drop(~(weight >= 0) | ~np.isfinite(weight), "weight is not a number from 0", True)
+    return weight
+
+
+def _set_position(rows: np.ndarray, taken: _Batch, bad: Selection) -> None:
+    rows["region"] = NO_REGION
+    if "ra" not in taken.spec.elements:
+        return
+    ra, dec = (taken.array(name).astype(np.float64) for name in ("ra", "dec"))
+    good = np.isfinite(ra) & np.isfinite(dec)
+    bad.drop(~good, "position is not finite", True)
+    inside = good & (ra >= -360) & (ra <= 360) & (np.abs(dec) <= 90)
+    bad.drop(good & ~inside, "position is out of range", True)
+    wrapped = np.where(inside, ra, 0.0) % 360
+    # The remainder of -1e-17 is rounded to 360.
+    wrapped[wrapped == 360] = 0.0
+    rows["ra"], rows["dec"] = wrapped, np.where(inside, dec, 0.0)
+    rows["region"][inside] = region_of(rows["ra"][inside], rows["dec"][inside])
+
+
+def _brightness(taken: _Batch, name: str, preset: Preset) -> np.ndarray:
+    """Magnitudes, NaN where there is none: such an object is nobody's bright neighbour."""
+    neighbor = preset.sources[name].neighbor
+    unit = neighbor.unit if neighbor else "mag"
+    values = taken.array(f"brightness {name}")
+    missing = np.isin(values, np.asarray(preset.sentinels.get(unit, ()), values.dtype))
+    zero_point = NJY_ZERO_POINT if unit == "nJy" else preset.zero_point
+    mag = convert(values, unit, "mag", zero_point=zero_point, to_zero_point=preset.zero_point)
+    return np.where(missing, np.nan, mag)
+
+
+def _cut_bits(taken: _Batch, preset: Preset) -> np.ndarray:
+    bits = np.full(taken.rows, 0xFFFFFFFF, np.uint32)
+    for number, cut in enumerate(preset.cuts):
+        inputs = {
+            alias: taken.array(field)
+            for alias, field in taken.spec.aliases(f"cut {number}").items()
+        }
+        if not inputs:
+            continue
+        where = f"{taken.spec.catalog.path}: cut {cut}"
+        values = (
+            evaluate(cut.expression, inputs, where)
+            if cut.expression
+            else next(iter(inputs.values()))
+        )
+        bits[~cut.keeps(values)] &= np.uint32(0xFFFFFFFF ^ (1 << number))
+    return bits
 
 
 def match_rows(wanted: np.ndarray, ids: np.ndarray, where: str) -> np.ndarray:
@@ -214,71 +286,15 @@ def match_rows(wanted: np.ndarray, ids: np.ndarray, where: str) -> np.ndarray:
     BalrogError
         If an id of the catalogue repeats.
     """
-    order = np.argsort(ids)
+    order = np.argsort(ids, kind="stable")
     ascending = ids[order]
     repeats = np.flatnonzero(ascending[1:] == ascending[:-1])
     if repeats.size:
-        rows = sorted(np.flatnonzero(ids == ascending[repeats[0]]).tolist())
         raise BalrogError(
-            f"{where}: ids must be unique; {ascending[repeats[0]]} is in rows {rows[0]} and "
-            f"{rows[1]} ({repeats.size:,} repeats); drop the repeated rows"
+            f"{where}: ids must be unique; {ascending[repeats[0]]} is there more than once "
+            f"({repeats.size:,} repeats); drop the repeated rows"
         )
     if not ids.size:
         return np.full(wanted.shape, -1)
     place = np.minimum(np.searchsorted(ascending, wanted), ids.size - 1)
     return np.where(ascending[place] == wanted, order[place], -1)
-
-
-def _wanted_elements(
-    catalog: Catalog, preset: Preset, columns: Sequence[Column], table: str
-) -> dict[str, tuple[Element, Any]]:
-    wanted: dict[str, tuple[Element, Any]] = {
-        "row_id": (catalog.require([preset.id], "the id of an injection"), np.int64),
-        "parent_id": (catalog.require([preset.parent], "the parent"), np.int64),
-        "ra": (catalog.require(preset.position[:1], "the position"), np.float64),
-        "dec": (catalog.require(preset.position[1:], "the position"), np.float64),
-    }
-    for column in columns:
-        alternatives = preset.sources[column.name].columns
-        element = catalog.require(alternatives, column.name, preset.vector_bands)
-        wanted[column.name] = (element, np.float32)
-    if table == "detection":
-        if not preset.detected:
-            raise BalrogError("a detection catalogue needs `detected` in the preset")
-        detected = catalog.require([preset.detected], "whether an injection was detected")
-        wanted["detected"] = (detected, np.int64)
-    return wanted
-
-
-def _read_elements(
-    catalog: Catalog, elements: Mapping[str, tuple[Element, Any]], batch_rows: int
-) -> dict[str, np.ndarray]:
-    """Read elements whole, batch by batch; integers must be whole numbers."""
-    columns = list(dict.fromkeys(element.column for element, _ in elements.values()))
-    result = {name: np.empty(catalog.rows, dtype) for name, (_, dtype) in elements.items()}
-    start = 0
-    with Progress(f"read {catalog.path.name}", catalog.rows, "rows") as progress:
-        for batch in catalog.batches(columns, batch_rows):
-            count = len(batch[columns[0]])
-            for name, (element, _) in elements.items():
-                values = batch[element.column]
-                if element.index is not None and values.ndim == 2:
-                    values = values[:, element.index]
-                _store(result[name][start : start + count], values, catalog.path, element, start)
-            start += count
-            progress.update(count)
-    return result
-
-
-def _store(target: np.ndarray, values: np.ndarray, path: Path, element: Element, row: int) -> None:
-    if target.dtype.kind == "i" and values.dtype.kind == "f":
-        # Beyond 2**53 a float no longer tells neighbouring ids apart.
-        whole = (values == np.floor(values)) & (np.abs(values) <= 2.0**53)
-        if not whole.all():
-            bad = int(np.argmin(whole))
-            raise BalrogError(
-                f"{path}: column {element} must hold whole numbers; row {row + bad} has "
-                f"{values[bad]}"
-            )
-    with np.errstate(over="ignore"):
-        target[:] = values

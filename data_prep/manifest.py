@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import BalrogError
-from data_prep.files import read_versioned_json
+from data_prep.files import read_versioned_json, write_json
 from data_prep.schema import Schema
 
-__all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest"]
+__all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest", "manifest_checksum", "write_manifest"]
 
-FORMAT_VERSION = 1
+# 2: each split lists its features; a checksum of the manifest itself.
+FORMAT_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 _KEYS = (
     "schema", "fingerprint", "preset", "label", "splits", "statistics", "dropped", "rows_read",
-    "regions", "parents", "provenance", "map_patterns",
+    "regions", "parents", "provenance", "map_patterns", "sha256",
 )  # fmt: skip
 
 
@@ -35,7 +38,8 @@ class Manifest:
     label : str
         Provenance label, shown in every figure.
     splits : dict
-        Split -> ``{"rows": int, "shards": [{"file", "rows", "sha256"}]}``.
+        Split -> ``{"rows": int, "record_bytes": int, "features": {name: width}, "shards":
+        [{"file", "rows", "sha256"}]}``.
     statistics : dict
         Column -> count, mean, std, min, max, quantiles of the train split.
     map_patterns : dict
@@ -56,13 +60,15 @@ class Manifest:
     content: Mapping[str, Any]
 
     @classmethod
-    def load(cls, directory: str | os.PathLike[str]) -> Manifest:
+    def load(cls, directory: str | os.PathLike[str], require_shards: bool = True) -> Manifest:
         """Load and validate the manifest of a directory of shards.
 
         Parameters
         ----------
         directory : path
             Written by ``python -m data_prep prepare``.
+        require_shards : bool
+            Whether a missing shard is an error.
 
         Returns
         -------
@@ -71,7 +77,7 @@ class Manifest:
         Raises
         ------
         BalrogError
-            If there is none, it is damaged, of another version, or a shard is missing.
+            If there is none, it is damaged, of another version, or a required shard is missing.
         """
         directory = Path(directory)
         path = directory / MANIFEST_NAME
@@ -81,6 +87,11 @@ class Manifest:
                 "with python -m data_prep prepare"
             )
         content = read_versioned_json(path, FORMAT_VERSION, _KEYS, "prepare the shards again")
+        if content["sha256"] != manifest_checksum(content):
+            raise BalrogError(
+                f"{path} must have the checksum it states; it is damaged or was edited; prepare "
+                "the shards again"
+            )
         schema = Schema.from_dict(content["schema"])
         if schema.fingerprint != content["fingerprint"]:
             raise BalrogError(f"{path}: schema and fingerprint disagree; prepare the shards again")
@@ -94,7 +105,8 @@ class Manifest:
             provenance=content["provenance"],
             content=content,
         )
-        manifest._require_files()
+        if require_shards:
+            manifest._require_files()
         return manifest
 
     def _require_files(self) -> None:
@@ -105,3 +117,33 @@ class Manifest:
                 f"{self.directory} must hold the {len(names)} shards of its manifest; missing "
                 f"{', '.join(missing[:5])}; copy them or prepare the shards again"
             )
+
+
+def manifest_checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest without its own checksum, over canonical JSON."""
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def write_manifest(directory: Path, schema: Schema, content: Mapping[str, Any]) -> None:
+    """Write the manifest of a directory of shards.
+
+    Parameters
+    ----------
+    directory : path
+        Exists.
+    schema : Schema
+        Of the shards.
+    content : mapping
+        The other keys (JSON-able).
+    """
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "schema": schema.to_dict(),
+        "fingerprint": schema.fingerprint,
+    } | dict(content)
+    # As it will be read: JSON has no tuples and no integer keys.
+    manifest = json.loads(json.dumps(manifest, allow_nan=False))
+    manifest["sha256"] = manifest_checksum(manifest)
+    write_json(directory / MANIFEST_NAME, manifest)

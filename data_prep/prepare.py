@@ -1,40 +1,60 @@
-"""Catalogue and maps -> shards: read, cut, look up, split, write."""
+"""Catalogues and maps -> shards, in two passes and bounded memory."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
+import shutil
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_prep.errors import BalrogError, require
-from data_prep.files import atomic_directory
-from data_prep.injections import Injections, match_rows
+from data_prep.catalogs import Catalog
+from data_prep.errors import BalrogError
+from data_prep.files import replace_directory
 from data_prep.manifest import MANIFEST_NAME, Manifest
+from data_prep.partitions import Runner, open_runner
+from data_prep.prepare_assemble import assemble, check_results, total
+from data_prep.prepare_job import Job
+from data_prep.prepare_neighbors import cell_tasks, find_neighbors
+from data_prep.prepare_plan import Plan, plan_job
+from data_prep.prepare_read import read_range, read_tasks
 from data_prep.prepare_settings import PrepareSettings, add_arguments, settings_from
-from data_prep.prepare_tables import Tables, look_up, read_tables
+from data_prep.prepare_summary import summary
+from data_prep.prepare_work import open_work
+from data_prep.prepare_write import WriteTask, write_shard
+from data_prep.preset import EBV
 from data_prep.provenance import provenance
-from data_prep.schema import Schema
-from data_prep.shards import SplitRows, write_shards
 from data_prep.splits import (
     REGION_NEST,
     REGION_NSIDE,
     SPLITS,
     assign_splits,
-    crossing_parents,
-    keyed_hash,
-    region_of,
-    split_of_parents,
+    unpack_regions,
+    with_neighbors,
 )
+from data_prep.survey_maps import SurveyMaps
 
-__all__ = ["add_arguments", "prepare", "run", "shard_tables", "summary"]
+__all__ = ["add_arguments", "prepare", "run"]
+
+_BUCKET_ROWS = 650_000
+_SHARD_ROWS = 2_000_000
+_FEWEST_SHARDS = 8
 
 
 def prepare(settings: PrepareSettings, command: str = "") -> Manifest:
     """Turn catalogues and maps into shards.
+
+    The catalogues are read once, in batches; rows go to disk in buckets by a hash of their id.
+    Then each bucket is joined, cut, looked up in the maps (of which only the pixels of occupied
+    regions are kept), sorted by the hash and written. The bytes written depend on the rows, the
+    preset and the seed alone, not on batches, partitions, workers or the order of the files.
 
     Parameters
     ----------
@@ -53,12 +73,41 @@ def prepare(settings: PrepareSettings, command: str = "") -> Manifest:
     BalrogError
         For bad input; nothing is left behind, shards already there stay.
     OSError
-        As raised by the write (disk full); as above.
+        As raised by the write (disk full); what is done can be resumed, shards already there
+        stay.
     """
     _require_free(settings)
-    require("tensorflow", "cpu")
-    tables = read_tables(settings)
-    return shard_tables(tables, settings, command)
+    plan = plan_job(settings)
+    maps = _find_maps(settings, plan)
+    sources = [catalog.path for catalog in plan.catalogs] + maps.paths
+    with (
+        open_work(settings.out, _identity(settings, plan, sources), settings.resume) as work,
+        open_runner(settings.workers, settings.dask) as runner,
+    ):
+        # Reading every source for its checksum need not hold up the passes.
+        described = _in_background(provenance, command, sources)
+        job = _job(settings, plan, work)
+        tasks = read_tasks(job)
+        read = runner.run(
+            read_range, tasks, work / "read", "read", [task.stop - task.start for task in tasks]
+        )
+        if plan.neighbors:
+            cells, sizes = cell_tasks(job, read)
+            runner.run(find_neighbors, cells, work / "neighbors", "neighbours", sizes, "objects")
+        regions = unpack_regions(result["regions"] for result in read)
+        split_of_region = assign_splits(
+            regions, settings.split_seed, settings.validation_fraction, settings.test_fraction
+        )
+        results = _write(job, maps, split_of_region, runner)
+        maps.require_coverage(total(results, "covered"))
+        check_results(results, job)
+        content = _content(job, split_of_region, described.result())
+        shards = work / "shards"
+        shutil.rmtree(shards, ignore_errors=True)
+        shards.mkdir()
+        assemble(shards, results, job, content)
+        replace_directory(shards, settings.out)
+    return Manifest.load(settings.out)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -67,43 +116,18 @@ def run(arguments: argparse.Namespace) -> None:
     print(summary(prepare(settings_from(arguments), command)))
 
 
-def shard_tables(tables: Tables, settings: PrepareSettings, command: str = "") -> Manifest:
-    """Look up the survey properties, split, and write the shards of tables that are read."""
-    look_up(tables, settings.strict)
-    regions = {role: region_of(table.ra, table.dec) for role, table in tables.all.items()}
-    split_of_region = assign_splits(
-        np.concatenate([regions[role] for role in regions if role != "oracle"]),
-        settings.split_seed,
-        settings.validation_fraction,
-        settings.test_fraction,
-    )
-    split_of_row = {
-        role: _split_rows(table, regions[role], split_of_region, settings)
-        for role, table in tables.all.items()
-    }
-    parents = _count_parents(tables, split_of_row)
-    splits = _all_splits(tables, regions, split_of_row, settings)
-    content = {
-        "preset": tables.preset.schema.name,
-        "label": tables.matched.label,
-        "dropped": tables.matched.selection.dropped,
-        "rows_read": len(tables.matched),
-        "other_tables": {
-            role: {"rows_read": len(table), "dropped": table.selection.dropped}
-            for role, table in tables.all.items()
-            if role != "matched"
-        },
-        "cuts": [str(cut) for cut in tables.preset.cuts if str(cut) not in tables.not_applied],
-        "cuts_not_applied": tables.not_applied,
-        "regions": _describe_regions(split_of_region, settings),
-        "parents": parents | {"split": settings.split},
-        "map_patterns": {k: list(v) for k, v in tables.preset.map_patterns.items()},
-        "provenance": provenance(command, tables.sources),
-    }
-    content["provenance"]["columns"] = {role: table.used for role, table in tables.all.items()}
-    with atomic_directory(settings.out) as partial:
-        write_shards(partial, splits, tables.preset.schema, content, settings.shards)
-    return Manifest.load(settings.out)
+def _in_background(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Start a call in a thread that does not keep an interrupted process alive."""
+    result: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            result.set_result(function(*arguments))
+        except Exception as error:
+            result.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return result
 
 
 def _require_free(settings: PrepareSettings) -> None:
@@ -117,147 +141,85 @@ def _require_free(settings: PrepareSettings) -> None:
         raise BalrogError(f"{out} holds shards already; give --force to replace them")
 
 
-def _split_rows(
-    table: Injections,
-    regions: np.ndarray,
-    split_of_region: Mapping[int, str],
-    settings: PrepareSettings,
-) -> np.ndarray:
-    """Split of each row as an index into SPLITS; drops rows whose parent is elsewhere."""
-    unique, inverse = np.unique(regions, return_inverse=True)
-    # A redraw may touch a region that the catalogue does not: such rows have no partner.
-    of_unique = [SPLITS.index(split_of_region.get(int(region), "train")) for region in unique]
-    splits = np.asarray(of_unique, dtype=np.int8)[inverse]
-    if settings.split == "sky+parent":
-        of_parent = split_of_parents(
-            table.parent_id,
-            settings.split_seed,
-            settings.validation_fraction,
-            settings.test_fraction,
-        )
-        table.selection.drop(of_parent != splits, "parent belongs to another split")
-    return splits
+def _find_maps(settings: PrepareSettings, plan: Plan) -> SurveyMaps:
+    sources = dict(plan.preset.map_sources)
+    if not plan.needs_reddening and EBV not in plan.preset.sources:
+        sources.pop(EBV, None)
+    return SurveyMaps.find(
+        settings.maps,
+        sources,
+        settings.map_nside,
+        settings.map_nest,
+        ranges={
+            column.name: (column.minimum, column.maximum) for column in plan.preset.schema.survey
+        },
+    )
 
 
-def _count_parents(tables: Tables, split_of_row: Mapping[str, np.ndarray]) -> dict[str, int]:
-    parents, splits = [], []
-    for role, table in tables.all.items():
-        if role != "oracle":
-            parents.append(table.parent_id[table.selection.keep])
-            splits.append(split_of_row[role][table.selection.keep])
-    distinct, crossing = crossing_parents(np.concatenate(parents), np.concatenate(splits))
-    return {"distinct": distinct, "crossing": crossing}
-
-
-def _all_splits(
-    tables: Tables,
-    regions: Mapping[str, np.ndarray],
-    split_of_row: Mapping[str, np.ndarray],
-    settings: PrepareSettings,
-) -> dict[str, SplitRows]:
-    schema, result = tables.preset.schema, {}
-    for role, prefix in (("matched", ""), ("detection", "detection-")):
-        if role not in tables.all:
-            continue
-        table = tables.all[role]
-        _cap_validation(table, split_of_row[role], settings)
-        features = _features(table, schema, regions[role])
-        for index, split in enumerate(SPLITS):
-            rows = np.flatnonzero(table.selection.keep & (split_of_row[role] == index))
-            if not rows.size:
-                raise BalrogError(
-                    f"{table.path}: no row is left for the {split} split; give another "
-                    "--split-seed or larger fractions"
-                )
-            result[prefix + split] = _shuffled(features, rows, table, settings.split_seed)
-        if role == "matched" and tables.replicate is not None:
-            test = table.row_id[result["test"].rows]
-            result["oracle"] = _oracle(tables.replicate, test, schema, regions["oracle"], settings)
-    return result
-
-
-def _oracle(
-    replicate: Injections,
-    test: np.ndarray,
-    schema: Schema,
-    regions: np.ndarray,
-    settings: PrepareSettings,
-) -> SplitRows:
-    partner = match_rows(replicate.row_id, test, "the test split")
-    replicate.selection.drop(partner < 0, "no such row in the test split")
-    rows = np.flatnonzero(replicate.selection.keep)
-    if not rows.size:
-        raise BalrogError(
-            f"{replicate.path}: a redraw must hold injections of the test split, found none; was "
-            "it made with another --split-seed?"
-        )
-    features = _features(replicate, schema, regions)
-    return _shuffled(features, rows, replicate, settings.split_seed)
-
-
-def _cap_validation(table: Injections, splits: np.ndarray, settings: PrepareSettings) -> None:
-    """Keep the rows with the lowest keyed number, at most a tenth of all rows."""
-    kept = np.flatnonzero(table.selection.keep & (splits == SPLITS.index("validation")))
-    most = min(settings.validation_rows, np.count_nonzero(table.selection.keep) // 10)
-    order = np.argsort(keyed_hash(table.row_id[kept], settings.split_seed, "validation"))
-    surplus = np.zeros(len(table), bool)
-    surplus[kept[order[most:]]] = True
-    table.selection.drop(surplus, "validation surplus")
-
-
-def _shuffled(features: Any, rows: np.ndarray, table: Injections, seed: int) -> SplitRows:
-    """Rows in an order that depends on their ids and the seed, not on the catalogue's order."""
-    key = keyed_hash(table.row_id[rows], seed, "shuffle")
-    return SplitRows(features, rows[np.argsort(key)])
-
-
-def _features(table: Injections, schema: Schema, regions: np.ndarray) -> dict[str, Any]:
-    features: dict[str, Any] = {
-        "condition": [table.columns[name] for name in schema.condition_names],
-        "row_id": table.row_id,
-        "parent_id": table.parent_id,
-        "region": regions,
-        "position": [table.ra, table.dec],
+def _identity(settings: PrepareSettings, plan: Plan, sources: list[Path]) -> dict[str, Any]:
+    """What the result depends on, for --resume."""
+    ignored = {"out", "workers", "dask", "resume", "force", "strict"}
+    options = {
+        field.name: str(getattr(settings, field.name))
+        for field in dataclasses.fields(settings)
+        if field.name not in ignored and not isinstance(getattr(settings, field.name), Catalog)
     }
-    if table.detected is None:
-        features["measured"] = [table.columns[name] for name in schema.measured_names]
-    else:
-        features["detected"] = table.detected
-    return features
+    files = {str(path): _stamp(path) for path in sources if path.exists()}
+    return options | files | {"content of the preset": repr(plan.preset)}
 
 
-def _describe_regions(split_of_region: Mapping[int, str], settings: PrepareSettings) -> Any:
-    pixels = {
-        name: [region for region, split in split_of_region.items() if split == name]
-        for name in SPLITS
+def _stamp(path: Path) -> list[int]:
+    """Bytes and time of a file, or of all that is in a directory."""
+    found = [each.stat() for each in (path, *path.rglob("*"))]
+    return [sum(each.st_size for each in found), max(each.st_mtime_ns for each in found)]
+
+
+def _job(settings: PrepareSettings, plan: Plan, work: Path) -> Job:
+    rows = {role: spec.catalog.rows for role, spec in plan.tables.items()}
+    shards = settings.shards or max(_FEWEST_SHARDS, -(-rows["matched"] // _SHARD_ROWS))
+    per_shard = -(-sum(rows.values()) // (shards * _BUCKET_ROWS))
+    return Job(work, plan, settings, shards, per_shard)
+
+
+def _write(
+    job: Job, maps: SurveyMaps, split_of_region: dict[int, str], runner: Runner
+) -> list[dict[str, Any]]:
+    regions = np.array(list(split_of_region), np.int64)
+    needed = with_neighbors(regions) if job.settings.interpolate else regions
+    stored = maps.build_stores(job.work / "maps", needed)
+    (job.work / "pieces").mkdir(exist_ok=True)
+    splits = np.zeros(12 * REGION_NSIDE**2, np.int8)
+    splits[regions] = [SPLITS.index(name) for name in split_of_region.values()]
+    tasks = [WriteTask(job, shard, stored, splits) for shard in range(job.shards)]
+    rows = sum(spec.catalog.rows for spec in job.plan.tables.values())
+    sizes = [rows // job.shards] * job.shards
+    return runner.run(write_shard, tasks, job.work / "write", "write shards", sizes)
+
+
+def _content(
+    job: Job, split_of_region: dict[int, str], described: dict[str, Any]
+) -> dict[str, Any]:
+    """The part of the manifest that says where the rows came from."""
+    plan, settings = job.plan, job.settings
+    matched = plan.tables["matched"].catalog
+    described["columns"] = {
+        role: {field: str(element) for field, element in spec.elements.items()}
+        for role, spec in plan.tables.items()
     }
     return {
-        "nside": REGION_NSIDE,
-        "nest": REGION_NEST,
-        "seed": settings.split_seed,
-        "splits": pixels,
+        "preset": plan.preset.schema.name,
+        "label": matched.label,
+        "cuts": [str(cut) for cut in plan.preset.cuts if str(cut) not in plan.not_applied],
+        "cuts_not_applied": plan.not_applied,
+        "regions": {
+            "nside": REGION_NSIDE,
+            "nest": REGION_NEST,
+            "seed": settings.split_seed,
+            "splits": {
+                name: [region for region, split in split_of_region.items() if split == name]
+                for name in SPLITS
+            },
+        },
+        "map_patterns": plan.preset.map_sources,
+        "provenance": described,
     }
-
-
-def summary(manifest: Manifest) -> str:
-    """Describe shards as a small table for the screen: rows, drops, splits, parents, next step."""
-    content = manifest.content
-    tables = {"matched": content, **content["other_tables"]}
-    lines = []
-    for role, table in tables.items():
-        lines.append(f"{role} catalogue: {table['rows_read']:,} rows read, dropped")
-        lines += [f"  {count:>12,}  {reason}" for reason, count in table["dropped"].items()]
-        if not table["dropped"]:
-            lines.append(f"  {0:>12,}")
-    lines += [f"cut not applied (no such column): {cut}" for cut in content["cuts_not_applied"]]
-    lines.append("shards")
-    for name, split in manifest.splits.items():
-        lines.append(f"  {split['rows']:>12,}  {name} ({len(split['shards'])} files)")
-    parents = content["parents"]
-    lines.append(
-        f"parents: {parents['distinct']:,} distinct, {parents['crossing']:,} crossing splits"
-    )
-    if parents["crossing"]:
-        lines.append("  a model may remember these; --split sky+parent drops the rows that cross")
-    lines.append(f"next: python train.py --data {manifest.directory} --name NAME")
-    return "\n".join(lines)

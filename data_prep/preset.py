@@ -2,95 +2,44 @@
 
 from __future__ import annotations
 
-import operator
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from data_prep.errors import BalrogError
+from data_prep.preset_values import check_keys, choice, list_of, number, strings
+from data_prep.preset_yaml import read_column, read_cut, read_detected
 from data_prep.schema import Column, Schema
+from data_prep.sources import Cut, Extinction, Input, Neighbor, Softening, Source
 
-__all__ = ["Cut", "Preset", "Source", "load_preset"]
+__all__ = [
+    "EBV",
+    "Cut",
+    "Extinction",
+    "Input",
+    "Neighbor",
+    "Preset",
+    "Softening",
+    "Source",
+    "load_preset",
+]
 
-OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+# The map that extinctions use, among the survey properties.
+EBV = "ebv"
+
 _SHIPPED = Path(__file__).parent / "presets"
-_REQUIRED = {"name", "bands", "id", "parent", "position", "columns"}
-_ALLOWED = _REQUIRED | {"vector_bands", "zero_point", "detected", "sentinels", "cuts"}
-_COLUMN_REQUIRED = {"name", "group", "unit"}
-_COLUMN_ALLOWED = _COLUMN_REQUIRED | {
-    "source", "source_unit", "map", "reference", "minimum", "maximum",
+_REQUIRED = {"name", "bands", "position", "columns"}
+_ALLOWED = _REQUIRED | {
+    "vector_bands", "zero_point", "join", "id", "parent", "detected", "deep", "weight",
+    "position_check", "sentinels", "cuts", "more_cuts",
 }  # fmt: skip
-_CUT_REQUIRED = {"column", "operator", "value", "table", "rows"}
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a schema column comes from.
-
-    Attributes
-    ----------
-    columns : tuple of str
-        Catalogue columns, the first that is present counts; ``name[r]`` or ``name[0]`` picks
-        one element of a vector column. Empty for a column looked up in a map.
-    unit : str
-        Unit in the catalogue; ``"flux"`` is turned into a ``"mag"`` column at the zero point.
-    maps : tuple of str
-        File name patterns of its survey property map.
-    """
-
-    columns: tuple[str, ...]
-    unit: str
-    maps: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A selection: rows where ``column operator value`` stay.
-
-    Attributes
-    ----------
-    columns : tuple of str
-        Alternatives, the first that is present counts.
-    operator, value : str, float
-        For example ``"<"``, 2.
-    table : {"detection", "matched"}
-        Where the column is.
-    rows : {"all", "detected"}
-        ``"all"``: depends on the position alone, so it also holds for undetected injections.
-    optional : bool
-        Whether a missing column is only reported.
-    """
-
-    columns: tuple[str, ...]
-    operator: str
-    value: float
-    table: str
-    rows: str
-    optional: bool = False
-
-    def keeps(self, values: np.ndarray) -> np.ndarray:
-        """Bool array, shape (N,): which of these values stay (NaN never does)."""
-        values = np.asarray(values)
-        return OPERATORS[self.operator](values, self.value) & ~np.isnan(values)
-
-    def __str__(self) -> str:
-        return f"{self.columns[0]} {self.operator} {self.value:g}"
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A schema plus how to read a survey's files; see ``presets/des-y3-sof.yaml``.
+    """A schema plus how to read a survey's files; see ``docs/presets.md``.
 
     Attributes
     ----------
@@ -102,8 +51,21 @@ class Preset:
         Order of the bands in vector columns.
     zero_point : float
         AB magnitude of unit flux.
-    id, parent, position, detected : str, str, (str, str), str
-        Catalogue columns; `detected` may be ``""``.
+    join : {"key", "row_order", "none"}
+        How the matched and the detection catalogue belong together: by id; the matched one is
+        the detected rows of the other in the same order; one catalogue is both.
+    id, parent, weight : tuple of str
+        Alternatives of a catalogue column, the first that is present counts. () as id: the row
+        number; as parent: not known; as weight: 1.
+    position : (tuple of str, tuple of str)
+        Alternatives for ra and for dec, in degrees.
+    detected : Source or None
+        Not zero: detected.
+    deep_id : tuple of str
+        Id column of a table of the parents (the deep field), () if there is none.
+    position_check : (str, str, float) or None
+        Columns ra and dec of the matched catalogue, and by how many arcsec they may differ from
+        the position, to check a join by row order.
     sentinels : dict of str to tuple of float
         Unit of a catalogue column -> values that mean "none".
     cuts : tuple of Cut
@@ -114,17 +76,52 @@ class Preset:
     sources: Mapping[str, Source]
     vector_bands: tuple[str, ...]
     zero_point: float
-    id: str
-    parent: str
-    position: tuple[str, str]
-    detected: str
+    join: str
+    id: tuple[str, ...]
+    parent: tuple[str, ...]
+    position: tuple[tuple[str, ...], tuple[str, ...]]
+    detected: Source | None
+    deep_id: tuple[str, ...]
+    weight: tuple[str, ...]
+    position_check: tuple[str, str, float] | None
     sentinels: Mapping[str, tuple[float, ...]]
     cuts: tuple[Cut, ...]
 
     @property
+    def map_sources(self) -> dict[str, dict[str, Any]]:
+        """Survey column -> where it is in maps, JSON-able; ``"ebv"`` also if extinction needs it.
+
+        Each value has ``maps`` (alias -> list of file name patterns), ``expression`` and
+        ``zero_is_missing``.
+        """
+        found = {
+            name: _map_source(source.maps, source.expression, source.zero_is_missing)
+            for name, source in self.sources.items()
+            if source.maps
+        }
+        for source in self.sources.values():
+            if source.extinction and source.extinction.maps:
+                found.setdefault(EBV, _map_source({"value": source.extinction.maps}, "", False))
+        return found
+
+    @property
     def map_patterns(self) -> dict[str, tuple[str, ...]]:
         """File name patterns of each survey property that is looked up in a map."""
-        return {name: source.maps for name, source in self.sources.items() if source.maps}
+        return {
+            name: tuple(source["maps"]["value"])
+            for name, source in self.map_sources.items()
+            if "value" in source["maps"]
+        }
+
+
+def _map_source(
+    maps: Mapping[str, tuple[str, ...]], expression: str, zero_is_missing: bool
+) -> dict[str, Any]:
+    return {
+        "maps": {alias: list(patterns) for alias, patterns in maps.items()},
+        "expression": expression,
+        "zero_is_missing": zero_is_missing,
+    }
 
 
 def load_preset(name_or_path: str | os.PathLike[str]) -> Preset:
@@ -142,16 +139,30 @@ def load_preset(name_or_path: str | os.PathLike[str]) -> Preset:
     Raises
     ------
     BalrogError
-        If there is none, or the YAML is malformed, misses a key or has an unknown one.
+        If there is no such preset, or the file is malformed.
 
     Examples
     --------
     >>> load_preset("des-y3-sof").schema.bands
     ('r', 'i', 'z')
     """
-    import yaml
+    path = _preset_path(name_or_path, Path())
+    return _preset(_extended(path, ()), str(path))
 
-    path = Path(name_or_path)
+
+def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+    """Content of a preset; what it lacks is that of the preset that it extends."""
+    if path in extending:
+        raise BalrogError(f"{path}: a preset must not extend itself")
+    content = _read_yaml(path)
+    if "extends" not in content:
+        return content
+    base = _preset_path(str(content.pop("extends")), path.parent)
+    return _extended(base, (*extending, path)) | content
+
+
+def _preset_path(name_or_path: str | os.PathLike[str], beside: Path) -> Path:
+    path = beside / name_or_path
     if path.suffix not in (".yaml", ".yml"):
         path = _SHIPPED / f"{name_or_path}.yaml"
     if not path.is_file():
@@ -160,127 +171,98 @@ def load_preset(name_or_path: str | os.PathLike[str]) -> Preset:
             f"--preset must be a shipped preset ({shipped}) or the path of a .yaml file; "
             f"{name_or_path} is neither"
         )
+    return path
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BalrogError(f"{path} must be YAML: {' '.join(str(error).split())}") from error
-    _check_keys(content, _REQUIRED, _ALLOWED, str(path))
-    return _preset(content, path)
+    if not isinstance(content, dict):
+        raise BalrogError(f"{path} must be a mapping of keys to values, found {content!r}")
+    return content
 
 
-def _preset(content: Mapping[str, Any], path: Path) -> Preset:
-    bands = _strings(content["bands"], f"{path}: bands")
+def _preset(content: dict[str, Any], where: str) -> Preset:
+    check_keys(content, _REQUIRED, _ALLOWED, where)
+    bands = strings(content["bands"], f"{where}: bands")
+    zero_point = number(content.get("zero_point", 30.0), f"{where}: zero_point")
     columns: list[Column] = []
     sources: dict[str, Source] = {}
-    for number, entry in enumerate(_list(content["columns"], f"{path}: columns")):
-        where = f"{path}: columns[{number}]"
-        _check_keys(entry, _COLUMN_REQUIRED, _COLUMN_ALLOWED, where)
-        if ("source" in entry) == ("map" in entry):
-            raise BalrogError(f"{where} ({entry['name']}) needs either source or map")
-        for band in bands if "{band}" in entry["name"] else ("",):
-            column, source = _column(entry, band, where)
+    for place, entry in enumerate(list_of(content["columns"], f"{where}: columns")):
+        for column, source in read_column(entry, bands, zero_point, f"{where}: columns[{place}]"):
             columns.append(column)
             sources[column.name] = source
-    position = _strings(content["position"], f"{path}: position")
-    if len(position) != 2:
-        raise BalrogError(f"{path}: position must name two columns (ra, dec), found {position}")
-    sentinels = content.get("sentinels", {})
+    _check_extinction_maps(sources, where)
+
+    def names(key: str) -> tuple[str, ...]:
+        return strings(content.get(key, []), f"{where}: {key}")
+
     return Preset(
         schema=Schema(str(content["name"]), bands, tuple(columns)),
         sources=sources,
-        vector_bands=_strings(content.get("vector_bands", bands), f"{path}: vector_bands"),
-        zero_point=_number(content.get("zero_point", 30.0), f"{path}: zero_point"),
-        id=str(content["id"]),
-        parent=str(content["parent"]),
-        position=(position[0], position[1]),
-        detected=str(content.get("detected", "")),
-        sentinels={
-            unit: tuple(_number(value, f"{path}: sentinels") for value in values)
-            for unit, values in sentinels.items()
-        },
+        vector_bands=strings(content.get("vector_bands", list(bands)), f"{where}: vector_bands"),
+        zero_point=zero_point,
+        join=choice({"join": "key"} | content, "join", ("key", "row_order", "none"), where),
+        id=names("id"),
+        parent=names("parent"),
+        position=_position(content["position"], f"{where}: position"),
+        detected=read_detected(content.get("detected"), f"{where}: detected"),
+        deep_id=_deep_id(content.get("deep"), f"{where}: deep"),
+        weight=names("weight"),
+        position_check=_position_check(content.get("position_check"), f"{where}: position_check"),
+        sentinels=_sentinels(content.get("sentinels", {}), f"{where}: sentinels"),
+        # A preset that extends another replaces its `cuts`, and adds to them by `more_cuts`.
         cuts=tuple(
-            _cut(entry, f"{path}: cuts[{number}]")
-            for number, entry in enumerate(content.get("cuts", ()))
+            read_cut(entry, f"{where}: {key}[{place}]")
+            for key in ("cuts", "more_cuts")
+            for place, entry in enumerate(list_of(content.get(key, []), f"{where}: {key}"))
         ),
     )
 
 
-def _column(entry: Mapping[str, Any], band: str, where: str) -> tuple[Column, Source]:
-    def filled(text: Any) -> str:
-        return str(text).replace("{band}", band).replace("{BAND}", band.upper())
-
-    def bound(key: str) -> float | None:
-        return _number(entry[key], f"{where}: {key}") if key in entry else None
-
-    column = Column(
-        filled(entry["name"]),
-        str(entry["unit"]),
-        str(entry["group"]),
-        filled(entry.get("reference", "")),
-        bound("minimum"),
-        bound("maximum"),
-    )
-    source = Source(
-        tuple(filled(text) for text in _strings(entry.get("source", []), f"{where}: source")),
-        str(entry.get("source_unit", entry["unit"])),
-        tuple(filled(text) for text in _strings(entry.get("map", []), f"{where}: map")),
-    )
-    return column, source
-
-
-def _cut(entry: Any, where: str) -> Cut:
-    _check_keys(entry, _CUT_REQUIRED, _CUT_REQUIRED | {"optional"}, where)
-    for key, allowed in (
-        ("operator", tuple(OPERATORS)),
-        ("table", ("detection", "matched")),
-        ("rows", ("all", "detected")),
-    ):
-        if entry[key] not in allowed:
-            raise BalrogError(
-                f"{where}: {key} must be one of {', '.join(allowed)}, found {entry[key]!r}"
-            )
-    return Cut(
-        _strings(entry["column"], f"{where}: column"),
-        entry["operator"],
-        _number(entry["value"], f"{where}: value"),
-        entry["table"],
-        entry["rows"],
-        bool(entry.get("optional", False)),
-    )
-
-
-def _check_keys(entry: Any, required: set[str], allowed: set[str], where: str) -> None:
-    if not isinstance(entry, dict):
-        raise BalrogError(f"{where} must be a mapping of keys to values, found {entry!r}")
-    missing, unknown = required - set(entry), set(map(str, entry)) - allowed
-    if missing or unknown:
+def _check_extinction_maps(sources: Mapping[str, Source], where: str) -> None:
+    used = {source.extinction.maps for source in sources.values() if source.extinction} - {()}
+    if EBV in sources and used:
+        used.add(sources[EBV].maps.get("value", ()))
+    if len(used) > 1:
         raise BalrogError(
-            f"{where} must have the keys {', '.join(sorted(required))}; "
-            f"missing: {', '.join(sorted(missing)) or 'none'}; "
-            f"unknown: {', '.join(sorted(unknown)) or 'none'} "
-            f"(known: {', '.join(sorted(allowed))})"
+            f"{where}: there is one E(B-V) map for every extinction and the column {EBV}, found "
+            f"the patterns {' and '.join(map(str, sorted(used)))}"
         )
 
 
-def _list(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise BalrogError(f"{where} must be a list, found {value!r}")
-    return value
+def _position(value: Any, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    entries = [strings(entry, where) for entry in list_of(value, where)]
+    if len(entries) != 2 or not all(entries):
+        raise BalrogError(f"{where} must name two columns (ra, dec), found {value}")
+    return entries[0], entries[1]
 
 
-def _strings(value: Any, where: str) -> tuple[str, ...]:
-    items = list(value) if isinstance(value, tuple) else [value]
-    if not isinstance(value, str | tuple):
-        items = _list(value, where)
-    for item in items:
-        if not isinstance(item, str):
-            # YAML 1.1 reads the band y as true.
-            raise BalrogError(f'{where} must hold text, found {item!r}; quote it, as in "y"')
-    return tuple(items)
+def _deep_id(value: Any, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    check_keys(value, {"id"}, {"id"}, where)
+    return strings(value["id"], f"{where}: id")
 
 
-def _number(value: Any, where: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise BalrogError(f"{where} must be a number, found {value!r}") from None
+def _position_check(value: Any, where: str) -> tuple[str, str, float] | None:
+    if value is None:
+        return None
+    check_keys(value, {"columns", "arcsec"}, {"columns", "arcsec"}, where)
+    columns = strings(value["columns"], f"{where}: columns")
+    if len(columns) != 2:
+        raise BalrogError(f"{where}: columns must name two (ra, dec), found {columns}")
+    return columns[0], columns[1], number(value["arcsec"], f"{where}: arcsec")
+
+
+def _sentinels(value: Any, where: str) -> dict[str, tuple[float, ...]]:
+    if not isinstance(value, dict):
+        raise BalrogError(f"{where} must map a unit to a list of numbers, found {value!r}")
+    return {
+        unit: tuple(number(item, f"{where}: {unit}") for item in list_of(values, where))
+        for unit, values in value.items()
+    }

@@ -25,7 +25,7 @@ def provenance(command: str, sources: Iterable[Path]) -> dict[str, Any]:
     command : str
         The command line.
     sources : iterable of path
-        Files that went in; read whole for their checksums.
+        Files and directories that went in; read whole for their checksums.
 
     Returns
     -------
@@ -41,9 +41,15 @@ def provenance(command: str, sources: Iterable[Path]) -> dict[str, Any]:
     return {
         "command": command,
         "sources": [
-            {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            {"name": path.name, "bytes": _bytes_of(path), "sha256": sha256_of(path)}
             for path in sources
         ],
         "versions": versions,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _bytes_of(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["encode_examples", "frame_records"]
+from data_prep.errors import BalrogError
+
+__all__ = ["decode_records", "encode_examples", "frame_records", "record_bytes"]
 
 _VARINT_BYTES = 10
 # CRC-32C (Castagnoli), reflected; and TFRecord's mask.
@@ -54,6 +56,69 @@ def encode_examples(features: Mapping[str, np.ndarray]) -> np.ndarray:
         start = stop + payload.shape[1]
         records[:, stop:start] = payload
     return records
+
+
+def record_bytes(widths: Mapping[str, int]) -> int:
+    """Bytes of one framed record whose features have these widths (0: one integer)."""
+    return frame_records(encode_examples(_blank_features(widths))).shape[1]
+
+
+def decode_records(framed: np.ndarray, widths: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Inverse of :func:`encode_examples` and :func:`frame_records`.
+
+    Parameters
+    ----------
+    framed : uint8 array, shape (N, bytes)
+        Records in TFRecord framing.
+    widths : mapping of str to int
+        Feature -> number of floats; 0 for one integer.
+
+    Returns
+    -------
+    dict of str to array
+        int64, shape (N,), or float32, shape (N, width).
+
+    Raises
+    ------
+    BalrogError
+        If a record is not laid out like those that this module writes; the checksums in the
+        framing are not computed.
+    """
+    template = frame_records(encode_examples(_blank_features(widths)))[0]
+    varies, result, start = np.zeros(template.size, bool), {}, 12
+    start += len(_tag(1, sum(_entry_bytes(name, width) for name, width in widths.items())))
+    varies[-4:] = True
+    for name, width in sorted(widths.items()):
+        stop = start + _entry_bytes(name, width)
+        payload = slice(stop - (4 * width or _VARINT_BYTES), stop)
+        varies[payload], start = True, stop
+        values = np.ascontiguousarray(framed[:, payload])
+        result[name] = values.view("<f4") if width else _integers(values)
+    wrong = (framed[:, ~varies] != template[~varies]).any(axis=1)
+    if wrong.any():
+        raise BalrogError(
+            f"record {int(np.argmax(wrong))} must hold the features {', '.join(sorted(widths))}; "
+            "it holds something else"
+        )
+    return result
+
+
+def _blank_features(widths: Mapping[str, int]) -> dict[str, np.ndarray]:
+    return {
+        name: np.zeros((1, width), np.float32) if width else np.zeros(1, np.int64)
+        for name, width in widths.items()
+    }
+
+
+def _entry_bytes(name: str, width: int) -> int:
+    payload = 4 * width or _VARINT_BYTES
+    return len(_head(name, np.dtype(np.float32 if width else np.int64), payload)) + payload
+
+
+def _integers(varints: np.ndarray) -> np.ndarray:
+    shifts = np.arange(0, 7 * _VARINT_BYTES, 7, dtype=np.uint64)
+    groups = (varints & np.uint8(0x7F)).astype(np.uint64) << shifts
+    return np.bitwise_or.reduce(groups, axis=1).view(np.int64)
 
 
 def _payload(values: np.ndarray) -> np.ndarray:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from data_prep.errors import BalrogError
 
-__all__ = ["GROUPS", "Column", "Schema"]
+__all__ = ["GROUPS", "NJY_ZERO_POINT", "PHOTOMETRIC_UNITS", "TRANSFORMS", "Column", "Schema"]
 
 GROUPS = ("truth", "survey", "measured")
+TRANSFORMS = ("identity", "log10", "log1p", "asinh")
+PHOTOMETRIC_UNITS = ("mag", "flux", "nJy", "asinh mag")
+# An AB magnitude of 0 is 3631 Jy to 0.0001 mag.
+NJY_ZERO_POINT = 31.4
 
 
 @dataclass(frozen=True)
@@ -24,18 +28,28 @@ class Column:
     name : str
         For example ``"meas_mag_r"``.
     unit : str
-        For example ``"mag"``.
+        ``"mag"`` (AB), ``"flux"`` (at the zero point), ``"nJy"``, ``"asinh mag"``, or free text
+        such as ``"arcsec"``.
     group : {"truth", "survey", "measured"}
         What it is.
     reference : str
         Truth column that a measured column is compared with, ``""`` if none.
     minimum, maximum : float or None
         Valid range, ends included; None is no bound.
+    transform : {"identity", "log10", "log1p", "asinh"}
+        What the networks see of the value, to even out a long tail. Shards and emulated
+        catalogues hold the value itself.
+    zero_point : float or None
+        AB magnitude of unit flux; for flux, nJy and asinh mag.
+    softening : float or None
+        The b of asinh magnitudes (see :mod:`data_prep.photometry`), in flux units of the zero
+        point; None until it is estimated from the catalogue.
 
     Raises
     ------
     BalrogError
-        If the group is unknown or the range is empty.
+        If the group or transform is unknown, the range is empty or reaches where the transform
+        has no value, or the unit does not go with the zero point and softening.
     """
 
     name: str
@@ -44,6 +58,9 @@ class Column:
     reference: str = ""
     minimum: float | None = None
     maximum: float | None = None
+    transform: str = "identity"
+    zero_point: float | None = None
+    softening: float | None = None
 
     def __post_init__(self) -> None:
         if self.group not in GROUPS:
@@ -54,6 +71,46 @@ class Column:
         low, high = self.minimum, self.maximum
         if low is not None and high is not None and not low < high:
             raise BalrogError(f"column {self.name}: minimum {low} must lie below maximum {high}")
+        self._check_transform()
+        self._check_photometry()
+
+    def _check_transform(self) -> None:
+        if self.transform not in TRANSFORMS:
+            raise BalrogError(
+                f"column {self.name}: transform must be one of {', '.join(TRANSFORMS)}, "
+                f"found {self.transform!r}"
+            )
+        bound = {"log10": 0, "log1p": -1}.get(self.transform)
+        if bound is not None and not (self.minimum is not None and self.minimum > bound):
+            raise BalrogError(
+                f"column {self.name}: transform {self.transform} needs a minimum above {bound}, "
+                f"found {self.minimum}"
+            )
+
+    def _check_photometry(self) -> None:
+        if self.unit == "asinh mag" and self.zero_point is None:
+            raise BalrogError(
+                f"column {self.name}: the unit asinh mag needs a zero_point, found none"
+            )
+        if self.unit == "nJy" and self.zero_point not in (None, NJY_ZERO_POINT):
+            raise BalrogError(
+                f"column {self.name}: the zero_point of nJy is {NJY_ZERO_POINT}, found "
+                f"{self.zero_point}; give other fluxes the unit flux"
+            )
+        if self.softening is None:
+            return
+        if self.unit != "asinh mag" or not self.softening > 0:
+            raise BalrogError(
+                f"column {self.name}: a softening must be above 0 and of a column in asinh mag, "
+                f"found {self.softening} and the unit {self.unit}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary for JSON; later fields are left out where they say nothing."""
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        # Fingerprints of schemas older than these fields stay what they were.
+        silent = {"transform": "identity", "zero_point": None, "softening": None}
+        return {k: v for k, v in content.items() if k not in silent or v != silent[k]}
 
 
 @dataclass(frozen=True)
@@ -133,7 +190,7 @@ class Schema:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the columns (not the schema's name), 64 hexadecimal digits."""
-        columns = [asdict(column) for column in self.truth + self.survey + self.measured]
+        columns = [column.to_dict() for column in self.truth + self.survey + self.measured]
         canonical = json.dumps(columns, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -142,7 +199,7 @@ class Schema:
         return {
             "name": self.name,
             "bands": list(self.bands),
-            "columns": [asdict(column) for column in self.columns],
+            "columns": [column.to_dict() for column in self.columns],
         }
 
     @classmethod

@@ -7,10 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_prep.errors import BalrogError
-from data_prep.photometry import flux_to_mag
-from data_prep.schema import Column
+from data_prep.photometry import convert
+from data_prep.schema import PHOTOMETRIC_UNITS, Column
 
-__all__ = ["Selection", "drop_bad_values", "require_plausible_unit", "to_schema_unit"]
+__all__ = [
+    "Selection",
+    "drop_bad_values",
+    "drop_sentinels",
+    "require_plausible_unit",
+    "to_schema_unit",
+]
 
 
 class Selection:
@@ -18,37 +24,74 @@ class Selection:
 
     Attributes
     ----------
-    keep : bool array, shape (N,)
-        Rows that stay.
-    dropped : dict of str to int
-        Reason -> rows that went for it; a row counts under the first reason only.
-    bad_values : int
-        Of the dropped rows, those that went for a bad value and not for a cut.
+    reason : uint16 array, shape (N,)
+        0 for a row that stays, else the place in :attr:`reasons` of the first reason it went for.
+    reasons : list of str
+        Reasons, in the order in which they were first given; the first is no reason.
+    bad_reasons : set of str
+        Those that are a bad value and not a cut.
     """
 
     def __init__(self, rows: int) -> None:
-        self.keep = np.ones(rows, bool)
-        self.dropped: dict[str, int] = {}
-        self.bad_values = 0
+        self.reason = np.zeros(rows, np.uint16)
+        self.reasons = [""]
+        self.bad_reasons: set[str] = set()
+
+    @property
+    def keep(self) -> np.ndarray:
+        """Bool array, shape (N,): rows that stay."""
+        return self.reason == 0
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason -> rows that went for it; a row counts under the first reason only."""
+        counts = np.bincount(self.reason, minlength=len(self.reasons)).tolist()
+        return {reason: n for reason, n in zip(self.reasons[1:], counts[1:], strict=True) if n}
+
+    @property
+    def bad_values(self) -> int:
+        """Rows that went for a bad value and not for a cut."""
+        return sum(n for reason, n in self.dropped.items() if reason in self.bad_reasons)
 
     def drop(self, rows: np.ndarray, reason: str, bad_value: bool = False) -> None:
         """Drop rows (bool array, shape (N,)) that are still kept, under `reason`."""
-        gone = self.keep & rows
-        count = int(np.count_nonzero(gone))
-        if count:
-            self.dropped[reason] = self.dropped.get(reason, 0) + count
-            self.bad_values += count if bad_value else 0
-            self.keep &= ~gone
+        gone = rows & (self.reason == 0)
+        if not gone.any():
+            return
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        if bad_value:
+            self.bad_reasons.add(reason)
+        self.reason[gone] = self.reasons.index(reason)
+
+
+def drop_sentinels(
+    selection: Selection, values: np.ndarray, name: str, sentinels: Sequence[float]
+) -> None:
+    """Drop rows whose value in the catalogue is not finite or means "none".
+
+    Parameters
+    ----------
+    selection : Selection
+        Changed in place.
+    values : array, shape (N,)
+        As in the catalogue.
+    name : str
+        Of the column, for the reason.
+    sentinels : sequence of float
+        Values of the catalogue that mean "none".
+    """
+    selection.drop(~np.isfinite(values), f"{name} is not finite", bad_value=True)
+    for sentinel in sentinels:
+        # Catalogues pass through float32, which stores 9.999e9 as 9998999552.
+        same = np.abs(values - sentinel) <= 1e-6 * abs(sentinel)
+        selection.drop(same, f"{name} is the sentinel {sentinel:g}", bad_value=True)
 
 
 def drop_bad_values(
-    selection: Selection,
-    values: np.ndarray,
-    converted: np.ndarray,
-    column: Column,
-    sentinels: Sequence[float] = (),
+    selection: Selection, values: np.ndarray, converted: np.ndarray, column: Column
 ) -> None:
-    """Drop rows whose value is a sentinel, not finite, without magnitude, or out of range.
+    """Drop rows whose value has no counterpart in the schema's unit, or is out of range.
 
     Parameters
     ----------
@@ -60,15 +103,9 @@ def drop_bad_values(
         The same in the schema's unit; NaN where it has none.
     column : Column
         Name and valid range.
-    sentinels : sequence of float
-        Values of the catalogue that mean "none".
     """
     name = column.name
     selection.drop(~np.isfinite(values), f"{name} is not finite", bad_value=True)
-    for sentinel in sentinels:
-        # Catalogues pass through float32, which stores 9.999e9 as 9998999552.
-        same = np.abs(values - sentinel) <= 1e-6 * abs(sentinel)
-        selection.drop(same, f"{name} is the sentinel {sentinel:g}", bad_value=True)
     selection.drop(~np.isfinite(converted), f"{name} has a flux that is not positive", True)
     low = -np.inf if column.minimum is None else column.minimum
     high = np.inf if column.maximum is None else column.maximum
@@ -77,22 +114,29 @@ def drop_bad_values(
 
 
 def to_schema_unit(
-    values: np.ndarray, column: Column, unit: str, zero_point: float, where: str
+    values: np.ndarray,
+    column: Column,
+    unit: str,
+    zero_point: float,
+    where: str,
+    softening: float | None = None,
 ) -> np.ndarray:
     """Convert catalogue values to the schema's unit.
 
     Parameters
     ----------
-    values : float array, shape (N,)
+    values : array, shape (N,)
         As in the catalogue.
     column : Column
         What they become.
     unit : str
         Unit in the catalogue.
     zero_point : float
-        AB magnitude of unit flux.
+        AB magnitude of unit flux in the catalogue.
     where : str
         Catalogue column, for the message.
+    softening : float or None
+        Of asinh magnitudes in the catalogue, for a column that is none.
 
     Returns
     -------
@@ -104,14 +148,26 @@ def to_schema_unit(
     BalrogError
         If there is no such conversion.
     """
-    if unit == column.unit:
+    if unit == column.unit and unit != "flux":
         return values.astype(np.float32, copy=False)
-    if (unit, column.unit) == ("flux", "mag"):
-        return flux_to_mag(values, zero_point).astype(np.float32)
-    raise BalrogError(
-        f"{where}: {column.name} must be in {column.unit} (or flux, if that is mag); the preset "
-        f"or --unit says {unit}"
+    if not {unit, column.unit} <= set(PHOTOMETRIC_UNITS):
+        raise BalrogError(
+            f"{where}: {column.name} must be in {column.unit}; the preset or --unit says "
+            f"{unit or 'no unit'}, and only {', '.join(PHOTOMETRIC_UNITS)} are converted: give the "
+            "preset's column the same unit, or an expression and source_unit"
+        )
+    softening = column.softening if column.unit == "asinh mag" else softening
+    if "asinh mag" in (unit, column.unit) and softening is None:
+        raise BalrogError(f"{where}: {column.name} needs the softening of its asinh magnitudes")
+    converted = convert(
+        values,
+        unit,
+        column.unit,
+        zero_point=zero_point,
+        to_zero_point=zero_point if column.zero_point is None else column.zero_point,
+        softening=softening,
     )
+    return converted.astype(np.float32)
 
 
 def require_plausible_unit(
@@ -124,14 +180,14 @@ def require_plausible_unit(
     values : float array, shape (N,)
         As in the catalogue.
     unit : str
-        Said unit; only ``"mag"`` and ``"flux"`` are judged.
+        Said unit; only ``"mag"``, ``"flux"`` and ``"nJy"`` are judged.
     sentinels : sequence of float
         Values to leave out.
     where : str
         Catalogue column, for the message.
     """
     good = np.isfinite(values) & ~np.isin(values, np.asarray(sentinels, values.dtype))
-    if unit not in ("mag", "flux") or np.count_nonzero(good) < 10:
+    if unit not in ("mag", "flux", "nJy") or np.count_nonzero(good) < 10:
         return
     low, median, high = np.percentile(values[good], [5, 50, 95])
     numbers = f"5 %, 50 % and 95 % of its values are {low:.4g}, {median:.4g} and {high:.4g}"
@@ -141,7 +197,7 @@ def require_plausible_unit(
             "--unit flux (or the right source_unit in the preset)"
         )
     # Galaxies that span some magnitudes span a factor of tens in flux, a factor below 2 in mag.
-    if unit == "flux" and low > 5 and high < 50 and high < 2.5 * low:
+    if unit != "mag" and low > 5 and high < 50 and high < 2.5 * low:
         raise BalrogError(
             f"{where} is said to hold fluxes, but {numbers}: these look like magnitudes; give "
             "--unit mag (or the right source_unit in the preset)"

@@ -1,107 +1,190 @@
-"""Training shards: TFRecord files of tf.train.Example, and manifest.json that describes them."""
+"""Training shards: TFRecord files of tf.train.Example, written in pieces and read back."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_prep.errors import BalrogError, require
-from data_prep.files import sha256_of, write_json
-from data_prep.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
-from data_prep.progress import Progress
-from data_prep.records import encode_examples, frame_records
+from data_prep.errors import BalrogError
+from data_prep.example_messages import parse_example
+from data_prep.files import atomic_path, sha256_of, sync_file
+from data_prep.manifest import Manifest
+from data_prep.records import decode_records, encode_examples, frame_records, record_bytes
 from data_prep.schema import Schema
 
-__all__ = ["Manifest", "SplitRows", "read_split", "write_shards"]
+__all__ = [
+    "PieceWriter",
+    "assemble_split",
+    "feature_widths",
+    "read_records",
+    "read_split",
+]
 
 # A block of records fits the processor's second-level cache.
 _BLOCK_ROWS = 8_192
+_READ_ROWS = 65_536
+# Of the first block of each write, this share is parsed again.
+_CHECKED_EVERY = 1_024
 
 
-@dataclass(frozen=True)
-class SplitRows:
-    """Rows of a table that make up a split, in the order they are written.
+def feature_widths(schema: Schema, split: str, weighted: bool = False) -> dict[str, int]:
+    """Features of a split's records.
+
+    Parameters
+    ----------
+    schema : Schema
+        Its condition and measured columns.
+    split : str
+        Those of ``detection-...`` have ``detected`` and no measured columns.
+    weighted : bool
+        Whether records have the injection's weight.
+
+    Returns
+    -------
+    dict of str to int
+        Feature -> number of floats; 0 for one integer.
+    """
+    widths = {"condition": len(schema.condition_names), "row_id": 0, "parent_id": 0}
+    widths |= {"region": 0, "position": 2}
+    if split.startswith("detection-"):
+        widths["detected"] = 0
+    else:
+        widths["measured"] = len(schema.measured_names)
+    return widths | ({"weight": 1} if weighted else {})
+
+
+class PieceWriter:
+    """One file of records with its checksum.
 
     Attributes
     ----------
-    features : mapping of str to array or sequence of arrays
-        Feature -> int64 array, shape (N,), or the float32 columns of a vector, each shape (N,).
-    rows : int64 array, shape (K,)
-        Which of the N rows, in order.
+    rows : int
+        Records written so far.
     """
 
-    features: Mapping[str, np.ndarray | Sequence[np.ndarray]]
-    rows: np.ndarray
+    def __init__(self, handle: Any) -> None:
+        self._handle, self._digest, self.rows = handle, hashlib.sha256(), 0
 
-    def block(self, start: int, stop: int) -> dict[str, np.ndarray]:
-        """Features of rows ``start:stop``: int64 (n,) or float32 (n, width)."""
-        rows = self.rows[start:stop]
-        return {
-            name: values[rows]
-            if isinstance(values, np.ndarray)
-            else np.stack([column[rows] for column in values], axis=1).astype(np.float32)
-            for name, values in self.features.items()
-        }
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[PieceWriter]:
+        """Write a piece, whole or not at all; it reaches the disk when it becomes a shard."""
+        with atomic_path(path, sync=False) as partial, open(partial, "wb") as handle:
+            yield cls(handle)
+
+    def write(self, features: Mapping[str, np.ndarray]) -> None:
+        """Append records: int64 arrays, shape (N,), and float32 arrays, shape (N, width).
+
+        Raises
+        ------
+        RuntimeError
+            If a sample, parsed with Google's library, differs: a fault of this package.
+        """
+        rows = len(features["row_id"])
+        for start in range(0, rows, _BLOCK_ROWS):
+            block = {name: values[start : start + _BLOCK_ROWS] for name, values in features.items()}
+            records = frame_records(encode_examples(block))
+            if not start:
+                for row in range(0, len(records), _CHECKED_EVERY):
+                    _require_parsed(records[row, 12:-4].tobytes(), row, block)
+            self._handle.write(records.data)
+            self._digest.update(records.data)
+        self.rows += rows
+
+    def describe(self) -> dict[str, Any]:
+        """Rows and SHA-256 of what was written."""
+        return {"rows": self.rows, "sha256": self._digest.hexdigest()}
 
 
-def write_shards(
+def assemble_split(
     directory: Path,
-    splits: Mapping[str, SplitRows],
-    schema: Schema,
-    content: Mapping[str, Any],
-    shards: int,
-) -> None:
-    """Fill a directory with shards and their manifest.
+    name: str,
+    pieces: Sequence[tuple[Path, Mapping[str, Any]]],
+    widths: Mapping[str, int],
+    rows: int,
+    files: int,
+) -> dict[str, Any]:
+    """Put the pieces of a split together as its shards.
 
     Parameters
     ----------
     directory : path
-        Exists; give it through :func:`data_prep.files.atomic_directory`.
-    splits : mapping of str to SplitRows
-        Must have ``"train"``.
-    schema : Schema
-        Names the columns of condition and measured.
-    content : mapping
-        The rest of the manifest: preset, label, dropped, rows_read, regions, parents,
-        map_patterns, provenance.
-    shards : int
-        Files of the train split; other splits get as many as keep files of about that size.
+        Of the shards.
+    name : str
+        Of the split.
+    pieces : sequence of (path, mapping)
+        Pieces in order, with what :meth:`PieceWriter.describe` said.
+    widths : mapping of str to int
+        Of the records.
+    rows : int
+        Records to keep, from the first on.
+    files : int
+        Number of shards.
+
+    Returns
+    -------
+    dict
+        Entry of the manifest: rows, record_bytes, features, shards (file, rows, sha256).
+    """
+    size, shards, left = record_bytes(widths), [], rows
+    for number, part in enumerate(np.array_split(np.arange(len(pieces)), files)):
+        path = directory / f"{name}-{number:05d}-of-{files:05d}.tfrecord"
+        mine = [pieces[k] for k in part]
+        here = min(left, sum(said["rows"] for _, said in mine))
+        left -= here
+        if len(mine) == 1 and here == mine[0][1]["rows"]:
+            _link(mine[0][0], path)
+            digest = mine[0][1]["sha256"]
+        else:
+            _concatenate([piece for piece, _ in mine], path, here * size)
+            digest = sha256_of(path)
+        sync_file(path)
+        shards.append({"file": path.name, "rows": here, "sha256": digest})
+    return {"rows": rows, "record_bytes": size, "features": dict(widths), "shards": shards}
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for the same bytes, or a copy where the file system has no such thing."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _concatenate(sources: Sequence[Path], target: Path, size: int) -> None:
+    with open(target, "wb") as out:
+        for source in sources:
+            with open(source, "rb") as handle:
+                shutil.copyfileobj(handle, out, 1 << 22)
+        out.truncate(size)
+
+
+def read_records(path: Path, widths: Mapping[str, int]) -> Iterator[dict[str, np.ndarray]]:
+    """Read a shard in blocks of rows; see :func:`data_prep.records.decode_records`.
 
     Raises
     ------
-    MissingExtraError
-        If TensorFlow is not installed.
-    OSError
-        As raised by the write.
+    BalrogError
+        If it does not hold whole records of these features.
     """
-    train_rows = max(len(splits["train"].rows), 1)
-    described = {}
-    with Progress("write shards", sum(len(s.rows) for s in splits.values()), "rows") as progress:
-        for name, split in splits.items():
-            files = min(shards, max(1, round(shards * len(split.rows) / train_rows)))
-            described[name] = {
-                "rows": len(split.rows),
-                "shards": [
-                    _write_file(
-                        directory, f"{name}-{k:05d}-of-{files:05d}.tfrecord", part, progress
-                    )
-                    for k, part in enumerate(_parts(split, files))
-                ],
-            }
-    manifest = {
-        "format_version": FORMAT_VERSION,
-        "schema": schema.to_dict(),
-        "fingerprint": schema.fingerprint,
-        "splits": described,
-        "statistics": _statistics(splits["train"], schema),
-    }
-    write_json(directory / MANIFEST_NAME, manifest | dict(content))
+    size = record_bytes(widths)
+    if path.stat().st_size % size:
+        raise BalrogError(f"{path} must hold whole records of {size} bytes; it is truncated")
+    with open(path, "rb") as handle:
+        while block := handle.read(_READ_ROWS * size):
+            framed = np.frombuffer(block, np.uint8).reshape(-1, size)
+            try:
+                yield decode_records(framed, widths)
+            except BalrogError as error:
+                raise BalrogError(f"{path}: {error}; prepare the shards again") from None
 
 
 def read_split(directory: str | os.PathLike[str], split: str) -> dict[str, np.ndarray]:
@@ -117,8 +200,9 @@ def read_split(directory: str | os.PathLike[str], split: str) -> dict[str, np.nd
     Returns
     -------
     dict of str to array
-        Feature -> float32 (rows, width) for condition, measured and position; int64 (rows,) for
-        row_id, parent_id, region and detected.
+        Feature -> float32 (rows, width) for condition, measured and position; float32 (rows,)
+        for weight, if the survey has one; int64 (rows,) for row_id, parent_id, region and
+        detected.
 
     Raises
     ------
@@ -131,13 +215,12 @@ def read_split(directory: str | os.PathLike[str], split: str) -> dict[str, np.nd
             f"{directory} must have the split {split!r}; it has {', '.join(manifest.splits)}"
         )
     described = manifest.splits[split]
-    widths = _feature_widths(manifest.schema, split)
+    widths, rows = described["features"], described["rows"]
     result = {
-        name: np.empty((described["rows"], width) if width else described["rows"],
-                       np.float32 if width else np.int64)
+        name: np.empty((rows, width), np.float32) if width else np.empty(rows, np.int64)
         for name, width in widths.items()
-    }  # fmt: skip
-    start = stop = 0
+    }
+    start = 0
     for shard in described["shards"]:
         path = manifest.directory / shard["file"]
         if sha256_of(path) != shard["sha256"]:
@@ -145,88 +228,34 @@ def read_split(directory: str | os.PathLike[str], split: str) -> dict[str, np.nd
                 f"{path} must have the SHA-256 that the manifest says; it is truncated or "
                 "changed; copy it anew or prepare the shards again"
             )
-        for block in _parsed_blocks(path, widths):
+        for block in read_records(path, widths):
             stop = start + len(block["row_id"])
-            if stop > described["rows"]:
-                break
+            if stop > rows:
+                raise _wrong_count(directory, split, rows, stop)
             for name, values in block.items():
                 result[name][start:stop] = values
             start = stop
-    if stop != described["rows"]:
-        raise BalrogError(
-            f"{directory}: the manifest says {described['rows']:,} rows in split {split}, the "
-            f"shards hold {stop:,} or more; prepare the shards again"
-        )
+    if start != rows:
+        raise _wrong_count(directory, split, rows, start)
+    if "weight" in result:
+        result["weight"] = result["weight"][:, 0]
     return result
 
 
-def _feature_widths(schema: Schema, split: str) -> dict[str, int]:
-    """Feature -> number of floats; 0 for a single integer."""
-    ids = {"row_id": 0, "parent_id": 0, "region": 0, "position": 2}
-    condition = {"condition": len(schema.condition_names)}
-    if split.startswith("detection-"):
-        return condition | {"detected": 0} | ids
-    return condition | {"measured": len(schema.measured_names)} | ids
+def _wrong_count(
+    directory: str | os.PathLike[str], split: str, rows: int, found: int
+) -> BalrogError:
+    return BalrogError(
+        f"{directory}: the manifest says {rows:,} rows in split {split}, the shards hold "
+        f"{found:,} or more; prepare the shards again"
+    )
 
 
-def _parsed_blocks(path: Path, widths: Mapping[str, int]) -> Any:
-    """Blocks of parsed records: batched first, which parses 15 times faster than one by one."""
-    tf = require("tensorflow", "cpu")
-    spec = {
-        name: tf.io.FixedLenFeature([width] if width else [], tf.float32 if width else tf.int64)
-        for name, width in widths.items()
-    }
-    dataset = tf.data.TFRecordDataset([str(path)]).batch(8192)
-    return dataset.map(lambda records: tf.io.parse_example(records, spec)).as_numpy_iterator()
-
-
-def _parts(split: SplitRows, files: int) -> list[SplitRows]:
-    return [SplitRows(split.features, rows) for rows in np.array_split(split.rows, files)]
-
-
-def _write_file(directory: Path, name: str, part: SplitRows, progress: Progress) -> dict[str, Any]:
-    path, digest = directory / name, hashlib.sha256()
-    with open(path, "wb") as handle:
-        for start in range(0, len(part.rows), _BLOCK_ROWS):
-            records = frame_records(encode_examples(part.block(start, start + _BLOCK_ROWS)))
-            handle.write(records.data)
-            digest.update(records.data)
-            progress.update(len(records))
-    if len(part.rows):
-        _require_readable(path, part.block(0, 1))
-    return {"file": name, "rows": len(part.rows), "sha256": digest.hexdigest()}
-
-
-def _require_readable(path: Path, block: Mapping[str, np.ndarray]) -> None:
-    """Read the first record with TensorFlow's own classes and compare it with what went in."""
-    tf = require("tensorflow", "cpu")
-    record = next(tf.data.TFRecordDataset([str(path)]).take(1).as_numpy_iterator())
-    features = tf.train.Example.FromString(record).features.feature
-    for name, values in block.items():
-        found = features[name].int64_list.value or features[name].float_list.value
-        if not np.array_equal(np.asarray(found, values.dtype), np.ravel(values)):
-            raise RuntimeError(f"{path}: the encoder wrote {name} wrongly: {found} for {values}")
-
-
-def _statistics(train: SplitRows, schema: Schema) -> dict[str, Any]:
-    """Count, mean, std, min, max and quantiles of each column of the train split."""
-    levels = (0.001, 0.01, 0.05, 0.16, 0.25, 0.5, 0.75, 0.84, 0.95, 0.99, 0.999)
-    result = {}
-    for feature, names in (
-        ("condition", schema.condition_names),
-        ("measured", schema.measured_names),
-    ):
-        for name, column in zip(names, train.features[feature], strict=True):
-            values = np.sort(column[train.rows]).astype(np.float64)
-            result[name] = {
-                "count": values.size,
-                "mean": float(values.mean()),
-                "std": float(values.std()),
-                "min": float(values[0]),
-                "max": float(values[-1]),
-                "quantiles": {
-                    str(level): float(value)
-                    for level, value in zip(levels, np.quantile(values, levels), strict=True)
-                },
-            }
-    return result
+def _require_parsed(record: bytes, row: int, features: Mapping[str, np.ndarray]) -> None:
+    """Parse a record with Google's own library and compare it with what went in."""
+    parsed = parse_example(record)
+    for name, values in features.items():
+        if not np.array_equal(np.asarray(parsed.get(name), values.dtype), np.ravel(values[row])):
+            raise RuntimeError(
+                f"the encoder wrote {name} wrongly: {parsed.get(name)} for {values[row]}"
+            )

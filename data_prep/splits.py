@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,13 @@ __all__ = [
     "assign_splits",
     "crossing_parents",
     "keyed_hash",
+    "merge_parents",
+    "pack_regions",
     "region_of",
     "split_of_parents",
+    "unique_parents",
+    "unpack_regions",
+    "with_neighbors",
 ]
 
 REGION_NSIDE = 64
@@ -26,7 +32,7 @@ REGION_NEST = True
 SPLITS = ("train", "validation", "test")
 
 # One stream of random numbers per thing drawn, so that no two draws share their numbers.
-_STREAMS = {"region": 1, "parent": 2, "shuffle": 3, "validation": 4}
+_STREAMS = {"region": 1, "parent": 2, "shuffle": 3}
 
 
 def region_of(ra_deg: Any, dec_deg: Any) -> np.ndarray:
@@ -54,6 +60,30 @@ def region_of(ra_deg: Any, dec_deg: Any) -> np.ndarray:
     return pixels_at(ra_deg, dec_deg, nside=REGION_NSIDE, nest=REGION_NEST)
 
 
+def pack_regions(regions: np.ndarray) -> str:
+    """Regions (int64, any order) as one bit for each region of the sky, in hexadecimal."""
+    occupied = np.zeros(12 * REGION_NSIDE**2, bool)
+    occupied[regions] = True
+    return np.packbits(occupied).tobytes().hex()
+
+
+def unpack_regions(packed: Iterable[str]) -> np.ndarray:
+    """Union of several :func:`pack_regions`: int64, ascending."""
+    occupied = np.zeros(12 * REGION_NSIDE**2 // 8, np.uint8)
+    for text in packed:
+        occupied |= np.frombuffer(bytes.fromhex(text), np.uint8)
+    return np.flatnonzero(np.unpackbits(occupied))
+
+
+def with_neighbors(regions: np.ndarray) -> np.ndarray:
+    """Regions and the regions that touch them, int64, ascending."""
+    import healpy
+
+    around = healpy.get_all_neighbours(REGION_NSIDE, regions, nest=REGION_NEST)
+    together = np.union1d(regions, around.ravel())
+    return together[together >= 0]
+
+
 def keyed_hash(keys: Any, seed: int, stream: str) -> np.ndarray:
     """Random bits that depend on (seed, stream, key) alone, whatever the other keys.
 
@@ -63,7 +93,7 @@ def keyed_hash(keys: Any, seed: int, stream: str) -> np.ndarray:
         What each number is drawn for: a row id, parent id or region.
     seed : int
         Seed, any integer.
-    stream : {"region", "parent", "shuffle", "validation"}
+    stream : {"region", "parent", "shuffle"}
         What is drawn.
 
     Returns
@@ -157,30 +187,46 @@ def split_of_parents(
     return split
 
 
-def crossing_parents(parents: Any, splits: Any) -> tuple[int, int]:
-    """Count the distinct parents, and those found in more than one split.
+def unique_parents(parents: Any, splits: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct parents and the splits that each is found in.
 
     Parameters
     ----------
     parents : array_like of int64, shape (N,)
         Parent of each row.
     splits : array_like of int, shape (N,)
-        Split of each row, as an index.
+        Split of each row, as an index into :data:`SPLITS`.
 
     Returns
     -------
-    (int, int)
-        Distinct parents; parents in more than one split.
+    parents : int64 array, shape (P,)
+        Ascending.
+    found_in : uint8 array, shape (P,)
+        Bit k is set if the parent is in split k.
     """
-    parents = np.asarray(parents, dtype=np.int64)
+    bits = np.uint8(1) << np.asarray(splits, dtype=np.uint8)
+    return _combined(np.asarray(parents, dtype=np.int64), bits)
+
+
+def merge_parents(
+    first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put two results of :func:`unique_parents` together."""
+    return _combined(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
+
+
+def _combined(parents: np.ndarray, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(parents, kind="stable")
-    sorted_parents, sorted_splits = parents[order], np.asarray(splits)[order]
-    first = np.flatnonzero(np.diff(sorted_parents, prepend=sorted_parents[:1] - 1))
+    ascending = parents[order]
+    first = np.flatnonzero(np.append(True, np.diff(ascending) != 0)[: ascending.size])
     if first.size == 0:
-        return 0, 0
-    low = np.minimum.reduceat(sorted_splits, first)
-    high = np.maximum.reduceat(sorted_splits, first)
-    return int(first.size), int(np.count_nonzero(low != high))
+        return ascending, bits
+    return ascending[first], np.bitwise_or.reduceat(bits[order], first)
+
+
+def crossing_parents(found_in: np.ndarray) -> int:
+    """Count the parents found in more than one split (see :func:`unique_parents`)."""
+    return int(np.count_nonzero(found_in & (found_in - np.uint8(1))))
 
 
 def _check_fractions(validation_fraction: float, test_fraction: float) -> None:

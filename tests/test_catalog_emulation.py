@@ -1,4 +1,5 @@
 import fitsio
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -43,7 +44,7 @@ def _read(path):
 @pytest.mark.parametrize("given", ["truth.parquet", "truth.fits"])
 @pytest.mark.parametrize("wanted", ["out.parquet", "out.fits"])
 def test_formats_agree_with_the_python_call(emulator, truth, given, wanted):
-    columns = CatalogColumns(row_id="object_id", keep=["redshift"])
+    columns = CatalogColumns(row_id=("object_id",), keep=["redshift"])
     rows = emulate_catalog(emulator, truth / given, truth / wanted, seed=2, columns=columns)
     found, table = _read(truth / wanted), _table()
     assert rows == len(found) == 2_500
@@ -51,6 +52,33 @@ def test_formats_agree_with_the_python_call(emulator, truth, given, wanted):
     np.testing.assert_array_equal(found["row_id"], table["object_id"])
     expected = emulator.emulate(table, seed=2, row_id=table["object_id"].to_numpy())
     np.testing.assert_array_equal(found[MEASURED].to_numpy(), expected.to_numpy())
+
+
+@pytest.mark.parametrize("name", ["truth.csv", "truth.hdf5", "truth.pkl", "parts"])
+def test_every_format_of_a_catalogue(emulator, truth, name):
+    table, place = _table(), truth / name
+    if name == "truth.csv":
+        table.to_csv(place, index=False)
+    elif name == "truth.hdf5":
+        with h5py.File(place, "w") as file:
+            for column in table:
+                file[column] = table[column].to_numpy()
+    elif name == "truth.pkl":
+        table.to_pickle(place)
+    else:
+        place.mkdir()
+        table[:1_000].to_parquet(place / "0.parquet")
+        table[1_000:].to_parquet(place / "1.parquet")
+    columns = CatalogColumns(row_id=("object_id",))
+    emulate_catalog(emulator, place, truth / "a.parquet", columns=columns, allow_pickle=True)
+    emulate_catalog(emulator, truth / "truth.parquet", truth / "b.parquet", columns=columns)
+    pd.testing.assert_frame_equal(_read(truth / "a.parquet"), _read(truth / "b.parquet"))
+
+
+def test_pickle_needs_permission(emulator, truth):
+    _table().to_pickle(truth / "truth.pkl")
+    with pytest.raises(BalrogError, match="--allow-pickle"):
+        emulate_catalog(emulator, truth / "truth.pkl", truth / "a.parquet")
 
 
 def test_batches_change_no_byte(emulator, truth):

@@ -4,6 +4,7 @@ from toy import toy_conditions, toy_schema
 
 from balrog_keras.conditions import conditions_of, open_maps, row_ids_of
 from data_prep.errors import BalrogError
+from data_prep.survey_maps import pixels_at, write_partial_map
 
 INFO = {"name": "toy", "schema": toy_schema().to_dict(), "map_patterns": {}}
 
@@ -38,6 +39,36 @@ def test_schemas_range_counts(value, usable):
 def test_emulator_without_maps_says_so(tmp_path):
     with pytest.raises(BalrogError, match="came as columns"):
         open_maps(tmp_path, INFO)
+
+
+def test_property_without_a_map_is_named(tmp_path):
+    info = INFO | {"map_patterns": {"fwhm_r": ["r_fwhm"]}}
+    columns = _columns()
+    del columns["fwhm_r"], columns["sky_noise_z"]
+    with pytest.raises(BalrogError, match="give sky_noise_z as columns"):
+        conditions_of(columns | {"ra": np.zeros(20), "dec": np.zeros(20)}, info, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [["r_*_fwhm"], {"maps": {"value": ["r_*_fwhm"]}, "expression": "", "zero_is_missing": False}],
+    ids=["patterns", "map source"],
+)
+def test_old_and_new_patterns_open_the_maps_that_are_needed(source, tmp_path):
+    pixels = np.arange(12 * 64)
+    write_partial_map(tmp_path / "r_a_fwhm.fits", pixels, pixels, nside=8, unit="arcsec")
+    info = INFO | {"map_patterns": {"fwhm_r": source, "fwhm_i": ["none"], "ebv": ["none"]}}
+    maps = open_maps(tmp_path, info, ["fwhm_r"])
+    found = maps.values_at([10.0], [20.0])
+    assert found["fwhm_r"] == pixels_at([10.0], [20.0], nside=8, nest=True)
+    assert list(found) == ["fwhm_r"]
+
+
+@pytest.mark.parametrize("value", [1e-60, 1e60])
+def test_value_that_float32_cannot_hold_is_unusable(value):
+    columns = {name: values.astype("float64") for name, values in _columns().items()}
+    columns["sky_noise_r"][7] = value
+    assert np.isnan(conditions_of(columns, INFO)).any(axis=1).nonzero()[0].tolist() == [7]
 
 
 def test_row_numbers_continue():

@@ -49,14 +49,20 @@ def test_usage_error_is_exit_status_2(survey):
         assert status.value.code == 2
 
 
-def test_interrupt_is_exit_status_130_and_leaves_nothing(survey, tmp_path, monkeypatch):
+def test_interrupt_is_exit_status_130_and_can_be_resumed(survey, tmp_path, caplog):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    before = set(tmp_path.iterdir())
-    monkeypatch.setattr("data_prep.shards.frame_records", interrupt)
-    assert main(survey) == 130
-    assert set(tmp_path.iterdir()) == before
+    caplog.set_level("INFO")
+    before = {path.name for path in tmp_path.iterdir()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("data_prep.shards.frame_records", interrupt)
+        assert main(survey) == 130
+    assert {path.name for path in tmp_path.iterdir()} == before | {".shards.prepare"}
+    assert "run the same command with --resume" in caplog.text
+    assert main([*survey, "--resume"]) == 0
+    assert "tasks were done" in caplog.text
+    assert {path.name for path in tmp_path.iterdir()} == before | {"shards"}
 
 
 def test_map_without_ordering_or_nside(survey, tmp_path, capsys):
@@ -92,12 +98,13 @@ def test_file_system_that_takes_no_more(survey, tmp_path):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     command = [sys.executable, "-m", "data_prep", *survey, "--shards", "1"]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: [Errno 27] File too large")
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert not (tmp_path / "shards").exists()
+    assert not list(tmp_path.rglob("*partial*"))
+    assert main([*survey, "--shards", "1", "--resume"]) == 0
 
 
 def test_fluxes_by_option(survey, tmp_path):

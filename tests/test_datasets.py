@@ -38,3 +38,22 @@ def test_batch_is_a_function_of_the_step(start):
 def test_fewer_rows_than_a_batch():
     with pytest.raises(BalrogError, match="needs 10 rows.*has 4"):
         training_batches((np.zeros(4),), batch_size=10, seed=0)
+
+
+def test_weighted_rows_come_in_proportion_and_by_the_step():
+    weights = np.r_[np.zeros(50), np.full(52, 1.0), 52.0]
+    batches = _take(600, seed=1, weights=weights)
+    rows = np.concatenate([batch[0] for batch in batches])
+    assert rows.min() >= 50
+    assert np.mean(rows == 102) == pytest.approx(0.5, abs=5 * 0.5 / np.sqrt(len(rows)))
+    counts = np.bincount(rows, minlength=103)[50:102]
+    assert counts.sum() / 52 == pytest.approx(len(rows) / 104, rel=0.05)
+    assert abs(counts - len(rows) / 104).max() < 5 * np.sqrt(len(rows) / 104)
+    later = _take(1, seed=1, start_step=27, weights=weights)
+    np.testing.assert_array_equal(later[0][0], batches[27][0])
+
+
+@pytest.mark.parametrize("weights", [np.zeros(103), np.r_[-1, np.ones(102)], np.full(103, np.nan)])
+def test_impossible_weights(weights):
+    with pytest.raises(BalrogError, match="weights"):
+        _take(1, seed=1, weights=weights)

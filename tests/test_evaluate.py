@@ -4,14 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from shard_files import write_shards
 from toy import toy_measured, toy_rows, toy_schema
 
 from balrog_keras.evaluate_command import evaluate_bundle, main
 from data_prep.errors import BalrogError
+from data_prep.manifest import manifest_checksum
 from data_prep.schema import Schema
-from data_prep.shards import SplitRows, write_shards
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,20 +40,16 @@ def test_script_writes_report_and_metrics(toy_bundle, toy_shards, tmp_path):
 
 @pytest.mark.slow
 def test_oracle_in_the_shards_is_the_null(toy_bundle, toy_shards, tmp_path):
-    def split(rows):
-        features = {n: list(v.T) if v.ndim == 2 else v for n, v in rows.items()}
-        return SplitRows(features, np.arange(len(rows["row_id"])))
-
     test = toy_rows(800, 3)
     oracle = {key: values[100:] for key, values in test.items()}
     oracle["measured"] = toy_measured(oracle["condition"], 99)
     splits = {"train": toy_rows(500, 1), "test": test, "oracle": oracle}
     content = json.loads((toy_shards / "manifest.json").read_text())
-    kept = {k: content[k] for k in content if k not in ("schema", "splits", "statistics")}
+    kept = {k: content[k] for k in content if k not in ("schema", "splits", "statistics", "sha256")}
     kept["label"] = "another label"
     shards = tmp_path / "shards"
     shards.mkdir()
-    write_shards(shards, {n: split(r) for n, r in splits.items()}, toy_schema(), kept, 1)
+    write_shards(shards, splits, toy_schema(), kept)
     metrics = evaluate_bundle(toy_bundle, shards, tmp_path / "out", draws=20)
     assert metrics["null"] == "oracle"
     assert metrics["rows"]["paired_with_oracle"] == 700
@@ -69,6 +65,7 @@ def test_other_schema_is_refused(toy_bundle, toy_shards, tmp_path, capsys):
     content = json.loads((shards / "manifest.json").read_text())
     content["schema"]["columns"][0]["unit"] = "nJy"
     content["fingerprint"] = Schema.from_dict(content["schema"]).fingerprint
+    content["sha256"] = manifest_checksum(content)
     (shards / "manifest.json").write_text(json.dumps(content))
     assert main([str(toy_bundle), "--data", str(shards), "--out", str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]

@@ -3,7 +3,15 @@ import json
 
 import pytest
 
-from data_prep.files import atomic_directory, atomic_path, sha256_of, write_json
+from data_prep.errors import BalrogError
+from data_prep.files import (
+    atomic_directory,
+    atomic_path,
+    read_versioned_json,
+    replace_directory,
+    sha256_of,
+    write_json,
+)
 
 
 def _fill_the_disk(path):
@@ -58,3 +66,56 @@ def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"x": float("nan")})
     assert json.loads(path.read_text()) == {"x": 1.5}
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_only_what_must_be_is_forced_to_the_disk(tmp_path, monkeypatch, sync):
+    synced = []
+    monkeypatch.setattr("data_prep.files.os.fsync", synced.append)
+    with atomic_path(tmp_path / "a.txt", sync=sync) as partial:
+        partial.write_text("whole")
+    assert len(synced) == sync
+    assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_directory_is_replaced_or_stays(tmp_path):
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "who").write_text(name)
+    with pytest.raises(OSError, match="none"):
+        replace_directory(tmp_path / "none", tmp_path / "old")
+    assert (tmp_path / "old" / "who").read_text() == "old"
+    replace_directory(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old" / "who").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "must be JSON, but is damaged.*; make it anew"),
+        ("[]", "must have format_version 3, found None; make it anew"),
+        ('{"format_version": 2}', "must have format_version 3, found 2; make it anew"),
+        ('{"format_version": 3, "a": 1}', "must have a, b; missing b; make it anew"),
+    ],
+)
+def test_versioned_json(tmp_path, text, message):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(BalrogError, match=message):
+        read_versioned_json(path, 3, ("a", "b"), "make it anew")
+    path.write_text('{"format_version": 3, "a": 1, "b": 2}')
+    assert read_versioned_json(path, 3, ("a", "b"), "")["b"] == 2
+
+
+def test_sha256_of_a_directory_is_that_of_its_names_and_files(tmp_path):
+    def directory(name, **files):
+        for file, text in files.items():
+            path = tmp_path / name / "deep" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return sha256_of(tmp_path / name)
+
+    one = directory("one", a="1", b="2")
+    assert one == directory("other", b="2", a="1")
+    assert len({one, directory("c", a="1", b="3"), directory("d", a="1", c="2")}) == 3

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("tensorflow", "keras", "galsim", "sep", "dask", "matplotlib", "sklearn")
+HEAVY = (
+    "tensorflow", "keras", "galsim", "sep", "dask", "distributed", "lsdb", "hats", "h5py", "tables",
+    "numexpr", "matplotlib", "sklearn",
+)  # fmt: skip
 # Modules that are about TensorFlow or Keras themselves.
 GRAPH_MODULES = {
     "building", "callbacks", "checkpoints", "datasets", "export", "keyed_noise", "losses",

@@ -1,151 +1,164 @@
 from dataclasses import replace
 
+import healpy
 import numpy as np
 import pytest
-from survey_files import LABEL, make_catalog, matched_of, write_table
+from memory_catalog import MemoryCatalog
+from small_survey import make_injections, make_preset
 
 from data_prep.errors import BalrogError
-from data_prep.injections import match_rows, read_injections
-from data_prep.preset import load_preset
+from data_prep.injections import NO_REGION, match_rows, read_rows
+from data_prep.splits import keyed_hash
+from data_prep.table_specs import table_spec
 
-PRESET = load_preset("des-y3-sof")
-ALL_CUTS = PRESET.cuts
+CUTS = [
+    {"column": "flag", "operator": "==", "value": 0, "table": "detection", "rows": "all"},
+    {
+        "inputs": {"r": "m_r", "i": "m_i"},
+        "expression": "r - i < 0.5",
+        "table": "matched",
+        "rows": "detected",
+    },
+]
 
 
-@pytest.fixture(params=[".fits", ".parquet"])
-def suffix(request):
-    return request.param
+def read(columns, preset, role="matched", batch_rows=10_000, unit=None, **changes):
+    """Rows of a whole catalogue, and how many went for which reason."""
+    catalog = MemoryCatalog(columns)
+    spec = replace(table_spec(role, catalog, preset, None, None), **changes)
+    parts, dropped, first = [], {}, 0
+    for batch in catalog.batches(spec.needed, batch_rows):
+        rows, bad = read_rows(batch, first, spec, preset, unit, 7)
+        np.testing.assert_array_equal(rows["bad"], bad.reason)
+        for reason, count in bad.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+        parts.append(rows)
+        first += len(batch[spec.needed[0]])
+    return np.concatenate(parts), dropped
 
 
-def read(tmp_path, columns, table, suffix=".fits", batch_rows=250_000):
-    path = write_table(tmp_path / f"{table}{suffix}", columns)
-    return read_injections(path, PRESET, table, batch_rows)
+def found_injections(rows=400):
+    columns = make_injections(rows)
+    columns["found"][:] = 1
+    for band in "ri":
+        columns[f"m_{band}"] = columns[f"t_{band}"] + np.float32(0.25)
+    return columns
 
 
 @pytest.mark.parametrize("batch_rows", [7, 10_000])
-def test_matched_catalogue(tmp_path, suffix, batch_rows):
-    columns = matched_of(make_catalog(400))
-    found = read(tmp_path, columns, "matched", suffix, batch_rows)
-    np.testing.assert_array_equal(found.row_id, columns["bal_id"])
-    np.testing.assert_array_equal(found.parent_id, columns["true_id"])
-    np.testing.assert_array_equal(found.ra, columns["true_ra"])
-    np.testing.assert_array_equal(found.dec, columns["true_dec"])
-    for index, band in enumerate("riz", start=1):
-        truth, measured = columns["true_bdf_mag_deredden"], columns["meas_cm_mag_deredden"]
-        np.testing.assert_array_equal(found.columns[f"true_mag_{band}"], truth[:, index])
-        np.testing.assert_array_equal(found.columns[f"meas_mag_{band}"], measured[:, index])
-    assert found.label == LABEL
-    assert found.detected is None
-    assert found.used["meas_mag_r"] == "meas_cm_mag_deredden[1]"
+def test_rows_are_those_of_the_catalogue(tmp_path, batch_rows):
+    columns, preset = found_injections(), make_preset(tmp_path)
+    rows, dropped = read(columns, preset, batch_rows=batch_rows)
+    assert not dropped
+    np.testing.assert_array_equal(rows["row_id"], columns["id"])
+    np.testing.assert_array_equal(rows["parent_id"], columns["parent"])
+    np.testing.assert_array_equal(rows["ra"], columns["ra"])
+    np.testing.assert_array_equal(rows["dec"], columns["dec"])
+    np.testing.assert_array_equal(rows["key"], keyed_hash(columns["id"], 7, "shuffle"))
+    pixels = healpy.ang2pix(64, columns["ra"], columns["dec"], nest=True, lonlat=True)
+    np.testing.assert_array_equal(rows["region"], pixels)
+    for index, name in enumerate(("t_r", "t_i", "m_r", "m_i")):
+        np.testing.assert_array_equal(rows["values"][:, index], columns[name])
+    assert (rows["weight"] == 1).all()
 
 
-def test_the_next_alternative_is_used_and_said(tmp_path):
-    columns = matched_of(make_catalog(50))
-    del columns["meas_cm_mag_deredden"]
-    found = read(tmp_path, columns, "matched")
-    assert found.used["meas_mag_z"] == "meas_cm_mag[3]"
-    np.testing.assert_array_equal(found.columns["meas_mag_z"], columns["meas_cm_mag"][:, 3])
+def test_detection_rows_have_both_outcomes_and_no_measurement(tmp_path):
+    columns, preset = make_injections(), make_preset(tmp_path)
+    rows, dropped = read(columns, preset, "detection")
+    assert not dropped
+    np.testing.assert_array_equal(rows["detected"], columns["found"])
+    assert rows["values"].shape == (600, 2)
 
 
-def test_detection_catalogue(tmp_path, suffix):
-    columns = make_catalog(300)
-    found = read(tmp_path, columns, "detection", suffix)
-    np.testing.assert_array_equal(found.detected, columns["detected"])
-    assert found.detected.dtype == np.int64
-    assert "meas_mag_r" not in found.columns
+def test_only_detected_rows_of_a_catalogue_of_every_injection(tmp_path):
+    columns, preset = make_injections(), make_preset(tmp_path, join="none", id=None)
+    rows, dropped = read(columns, preset, only_detected=True, batch_rows=50)
+    found = np.flatnonzero(columns["found"])
+    assert not dropped
+    np.testing.assert_array_equal(rows["row_id"], found)
+    np.testing.assert_array_equal(rows["values"][:, 3], columns["m_i"][found])
+    np.testing.assert_array_equal(rows["detected"], 1)
 
 
-def test_cuts_are_joined_by_id_and_counted(tmp_path):
-    columns = make_catalog(300)
-    columns["flags_foreground"][:50] = 1
-    columns["match_flag_1.5_asec"][40:90] = 2
-    columns["match_flag"] = columns.pop("match_flag_1.5_asec")
-    matched = read(tmp_path, matched_of(columns), "matched")
-    detection = read(tmp_path, columns, "detection")
-    assert matched.apply_cuts(ALL_CUTS, detection, "give --detection") == []
-    detected = columns["detected"] == 1
-    assert matched.selection.dropped == {
-        "cut flags_foreground == 0": detected[:50].sum(),
-        "cut match_flag_1.5_asec < 2": detected[50:90].sum(),
+def test_detected_by_an_expression(tmp_path):
+    columns = make_injections()
+    detected = {"inputs": {"m": ["m_r"]}, "expression": "isfinite(m)"}
+    rows, _ = read(columns, make_preset(tmp_path, detected=detected), "detection")
+    np.testing.assert_array_equal(rows["detected"], np.isfinite(columns["m_r"]))
+
+
+@pytest.mark.parametrize("flag", [np.nan, 0, -1, 0.5])
+def test_what_counts_as_detected(tmp_path, flag):
+    columns = make_injections(10) | {"found": np.full(10, flag)}
+    rows, _ = read(columns, make_preset(tmp_path), "detection")
+    np.testing.assert_array_equal(rows["detected"], np.isfinite(flag) and flag != 0)
+
+
+def test_cuts_are_bits(tmp_path):
+    columns, preset = found_injections(), make_preset(tmp_path, cuts=CUTS)
+    columns["m_r"][:9] = np.nan
+    rows, _ = read(columns, preset)
+    assert ((rows["cuts"] & 1 == 1) == (columns["flag"] == 0)).all()
+    passes = columns["m_r"] - columns["m_i"].astype(float) < 0.5
+    np.testing.assert_array_equal(rows["cuts"] & 2 == 2, passes)
+    assert (rows["cuts"] >> 2 == 2**30 - 1).all()
+    without = {name: values for name, values in columns.items() if name != "flag"}
+    rows, _ = read(without, preset)
+    assert (rows["cuts"] & 1 == 1).all()
+
+
+def test_bad_positions_are_counted_and_ra_is_wrapped(tmp_path):
+    columns = found_injections(12)
+    columns["ra"][:10] = [np.nan, np.inf, 361, -361, -10, 360, 0, -1e-17, 20, 20]
+    columns["dec"][:10] = [0, 0, 0, 0, 0, 0, 0, 0, 90.1, np.nan]
+    rows, dropped = read(columns, make_preset(tmp_path))
+    assert dropped == {"position is not finite": 3, "position is out of range": 3}
+    np.testing.assert_array_equal(rows["ra"][4:8], [350, 0, 0, 0])
+    bad = [0, 1, 2, 3, 8, 9]
+    np.testing.assert_array_equal(np.flatnonzero(rows["region"] == NO_REGION), bad)
+    good = np.setdiff1d(np.arange(12), bad)
+    expected = healpy.ang2pix(64, rows["ra"], rows["dec"], nest=True, lonlat=True)
+    np.testing.assert_array_equal(rows["region"][good], expected[good])
+
+
+def test_weights(tmp_path):
+    columns, preset = found_injections(), make_preset(tmp_path, weight="weight")
+    columns["weight"][:4] = [0, -1, np.nan, np.inf]
+    rows, dropped = read(columns, preset)
+    np.testing.assert_array_equal(rows["weight"], columns["weight"])
+    assert dropped == {"weight is not a number from 0": 3}
+
+
+def test_a_row_counts_under_one_reason_whatever_the_batches(tmp_path):
+    columns = found_injections()
+    columns["ra"][3:6] = np.nan
+    columns["m_r"][5:9] = 99
+    columns["m_i"][8:20] = np.inf
+    expected = {
+        "position is not finite": 3,
+        "meas_r is the sentinel 99": 3,
+        "meas_i is not finite": 11,
     }
-    kept = set(matched.row_id[matched.selection.keep].tolist())
-    assert kept == set(columns["bal_id"][90:][detected[90:]].tolist())
-    assert matched.selection.bad_values == 0
-
-
-def test_rows_that_the_detection_catalogue_lacks_are_dropped(tmp_path):
-    columns = make_catalog(300)
-    matched = read(tmp_path, matched_of(columns), "matched")
-    rest = {name: values[100:] for name, values in columns.items()}
-    matched.apply_cuts(ALL_CUTS, read(tmp_path, rest, "detection"), "give --detection")
-    expected = int(columns["detected"][:100].sum())
-    assert matched.selection.dropped == {"no row in detection.fits": expected}
-
-
-def test_missing_cut_column(tmp_path):
-    matched = read(tmp_path, matched_of(make_catalog(50)), "matched")
-    with pytest.raises(BalrogError, match=r"flags_foreground.*detection.*; give --detection, or"):
-        matched.apply_cuts(ALL_CUTS, None, "give --detection")
-    optional = [replace(cut, optional=True) for cut in ALL_CUTS]
-    assert matched.apply_cuts(optional, None, "") == [str(cut) for cut in ALL_CUTS]
-    assert matched.selection.keep.all()
-
-
-def test_cut_columns_in_the_matched_catalogue_do_without_a_detection_catalogue(tmp_path):
-    columns = make_catalog(100)
-    columns["flags_badregions"][:30] = 3
-    matched = matched_of(columns)
-    order = match_rows(matched["bal_id"], columns["bal_id"], "")
-    for cut in ALL_CUTS:
-        matched[cut.columns[0]] = columns[cut.columns[0]][order]
-    found = read(tmp_path, matched, "matched")
-    found.apply_cuts(ALL_CUTS, None, "")
-    assert found.selection.dropped == {
-        "cut flags_badregions < 2": int(columns["detected"][:30].sum())
-    }
-
-
-def test_clean_converts_fluxes_and_counts_bad_values(tmp_path):
-    columns = matched_of(make_catalog(2000))
-    for name in ("true_bdf_mag_deredden", "meas_cm_mag_deredden"):
-        columns[name] = (10 ** (0.4 * (30 - columns[name].astype(float)))).astype(np.float32)
-    columns["meas_cm_mag_deredden"][:3, 2] = [0.001, -4.0, np.nan]
-    found = read(tmp_path, columns, "matched")
-    found.clean(PRESET, "flux")
-    expected = 30 - 2.5 * np.log10(columns["true_bdf_mag_deredden"][:, 3].astype(float))
-    np.testing.assert_allclose(found.columns["true_mag_z"], expected, atol=1e-5)
-    assert found.selection.dropped == {
-        "meas_mag_i is the sentinel 0.001": 1,
-        "meas_mag_i has a flux that is not positive": 1,
-        "meas_mag_i is not finite": 1,
-    }
-    with pytest.raises(BalrogError, match=r"true_bdf_mag_deredden\[1\].*fluxes; give --unit flux"):
-        read(tmp_path, columns, "matched").clean(PRESET)
-
-
-@pytest.mark.parametrize("name", ["bal_id", "true_id", "true_ra", "true_bdf_mag_deredden"])
-def test_missing_column_is_named(tmp_path, suffix, name):
-    columns = matched_of(make_catalog(50))
-    del columns[name]
-    with pytest.raises(BalrogError, match=f"needs the column {name}, which is missing"):
-        read(tmp_path, columns, "matched", suffix)
-
-
-def test_repeated_ids_are_named(tmp_path):
-    columns = matched_of(make_catalog(50))
-    columns["bal_id"][[7, 20]] = 5
-    with pytest.raises(BalrogError, match=r"unique; 5 is in rows 7 and 20 \(1 repeats\)"):
-        read(tmp_path, columns, "matched")
+    for batch_rows in (1, 6, 1000):
+        assert read(columns, make_preset(tmp_path), batch_rows=batch_rows)[1] == expected
 
 
 @pytest.mark.parametrize("value", [np.nan, 1.5, 1e17])
-def test_ids_that_are_no_whole_numbers(tmp_path, value):
-    columns = matched_of(make_catalog(50))
-    columns["bal_id"] = np.arange(len(columns["bal_id"]), dtype=np.float64)
-    read(tmp_path, columns, "matched")
-    columns["bal_id"][11] = value
-    with pytest.raises(BalrogError, match="bal_id must hold whole numbers; row 11 has"):
-        read(tmp_path, columns, "matched", batch_rows=4)
+@pytest.mark.parametrize(("column", "name"), [("id", "id"), ("parent", "parent")])
+def test_ids_that_are_no_whole_numbers(tmp_path, value, column, name):
+    columns, preset = found_injections(), make_preset(tmp_path)
+    columns[column] = np.arange(400, dtype=np.float64)
+    read(columns, preset)
+    columns[column][11] = value
+    with pytest.raises(BalrogError, match=f"{name} must hold whole numbers; row 11 has"):
+        read(columns, preset, batch_rows=4)
+
+
+def test_large_ids_and_negative_ones_stay_what_they_are(tmp_path):
+    columns = found_injections(4)
+    columns["id"] = np.array([-1, 0, 2**62 + 1, 10**15], np.int64)
+    rows, _ = read(columns, make_preset(tmp_path))
+    assert rows["row_id"].tolist() == [-1, 0, 2**62 + 1, 10**15]
 
 
 def test_match_rows_against_a_dictionary():
@@ -156,3 +169,9 @@ def test_match_rows_against_a_dictionary():
     expected = [rows.get(value, -1) for value in wanted.tolist()]
     np.testing.assert_array_equal(match_rows(wanted, ids, "here"), expected)
     np.testing.assert_array_equal(match_rows(wanted, ids[:0], "here"), -1)
+
+
+def test_repeated_ids_are_named():
+    ids = np.array([5, 3, 5, 4, 3, 3])
+    with pytest.raises(BalrogError, match=r"here: ids must be unique; 3 is .* \(3 repeats\)"):
+        match_rows(ids[:0], ids, "here")

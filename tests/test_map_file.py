@@ -6,8 +6,11 @@ import healpy
 import healsparse
 import numpy as np
 import pytest
+from astropy.io import fits
+from sky_maps import LAYOUTS, make_positions, make_sky, value_at, write_sky, write_table
 
 from data_prep.errors import BalrogError
+from data_prep.fits_stream import read_hdus
 from data_prep.map_file import SurveyMap, pixels_at
 
 NSIDE = 64
@@ -127,12 +130,119 @@ def test_real_des_map_across_ra_zero():
     )
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("nest", [False, True])
+def test_pixel_edges_poles_and_ra_zero(tmp_path, layout, nest):
+    sky_values = make_sky(nside=32)
+    survey_map = SurveyMap.open(write_sky(tmp_path / "map", sky_values, layout, nest))
+    nest = nest or layout in ("healsparse", "parquet")
+    positions = make_positions(nside=32)
+    expected = value_at(sky_values, *positions, nest)
+    np.testing.assert_array_equal(survey_map.values_at(*positions), expected)
+
+
+@pytest.mark.parametrize("pixel_name", ["HPX_PIX", "PIX", "HPIX", "NUMBER"])
+@pytest.mark.parametrize("gzipped", [False, True])
+@pytest.mark.parametrize("dtype", ["i2", "u2", "i4", "u4", "i8"])
+def test_explicit_index_of_any_name_and_type(tmp_path, pixel_name, gzipped, dtype):
+    pixels = np.random.default_rng(0).permutation(12 * NSIDE**2)[:3000] % 2**15
+    columns = {"WEIGHT": np.ones(3000, "f4"), pixel_name: pixels.astype(dtype)}
+    if pixel_name == "NUMBER":
+        columns = dict(reversed(columns.items()))
+    columns["SIGNAL"] = np.arange(3000.0)
+    path = write_table(
+        tmp_path / "map.fits", columns, INDXSCHM="EXPLICIT", NSIDE=NSIDE, gzipped=gzipped
+    )
+    survey_map = SurveyMap.open(path, column="SIGNAL")
+    assert survey_map.layout == "partial"
+    expected = dict(zip(pixels.tolist(), range(3000), strict=True))
+    np.testing.assert_array_equal(
+        survey_map.values_of(np.arange(2**15)), [expected.get(i, np.nan) for i in range(2**15)]
+    )
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+@pytest.mark.parametrize("layout", ["full", "partial"])
+def test_scaled_whole_numbers_with_null(tmp_path, layout, gzipped):
+    numbers = np.random.default_rng(0).integers(-1, 1000, 12 * NSIDE**2).astype("i2")
+    columns = {"PIXEL": np.arange(numbers.size)} if layout == "partial" else {}
+    columns["I"] = numbers
+    path = write_table(tmp_path / "map.fits", columns, NSIDE=NSIDE)
+    number = len(columns)
+    with fits.open(path, mode="update") as file:
+        file[1].header.update(
+            {f"TNULL{number}": -1, f"TSCAL{number}": 0.01, f"TZERO{number}": 20.0}
+        )
+    if gzipped:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    expected = np.where(numbers == -1, np.nan, 20 + 0.01 * numbers).astype(np.float32)
+    found = SurveyMap.open(path).values_of(np.arange(numbers.size))
+    np.testing.assert_array_equal(found, expected)
+
+
+def three_columns(path, **header):
+    rng = np.random.default_rng(3)
+    columns = {name: rng.random(12 * NSIDE**2).astype(np.float32) for name in ("I", "Q", "U")}
+    return write_table(path, columns, NSIDE=NSIDE, **header), columns
+
+
+@pytest.mark.parametrize(("chosen", "name"), [("Q", "Q"), (2, "U"), ("1", "Q"), (None, "I")])
+def test_column_by_name_or_number(tmp_path, chosen, name, caplog):
+    path, columns = three_columns(tmp_path / "map.fits")
+    survey_map = SurveyMap.open(path, column=chosen)
+    np.testing.assert_array_equal(survey_map.values_of(np.arange(12 * NSIDE**2)), columns[name])
+    assert ("reading I" in caplog.text) == (chosen is None)
+    if chosen is not None:
+        again = SurveyMap.open(f"{path}#{chosen}")
+        assert again == survey_map
+    with pytest.raises(BalrogError, match="must have the column 'V'; it has I, Q, U"):
+        SurveyMap.open(path, column="V")
+
+
+def test_galactic_and_multi_order_maps_are_refused(tmp_path):
+    with pytest.raises(BalrogError, match="equatorial"):
+        SurveyMap.open(three_columns(tmp_path / "a.fits", COORDSYS="G")[0])
+    SurveyMap.open(three_columns(tmp_path / "a.fits", COORDSYS="C")[0])
+    with pytest.raises(BalrogError, match="multi-order"):
+        SurveyMap.open(three_columns(tmp_path / "a.fits", ORDERING="NUNIQ")[0])
+
+
+@pytest.mark.parametrize("pixel", [-1, 12 * NSIDE**2])
+def test_pixel_out_of_range(tmp_path, pixel):
+    columns = {"PIXEL": np.array([5, pixel, 7]), "SIGNAL": np.ones(3)}
+    survey_map = SurveyMap.open(write_table(tmp_path / "map.fits", columns, NSIDE=NSIDE))
+    with pytest.raises(BalrogError, match=f"map.fits: .* found pixel {pixel:,}"):
+        survey_map.values_of(np.arange(3))
+
+
+def test_columns_that_hold_no_numbers_or_no_pixels(tmp_path):
+    text = {"PIXEL": np.arange(3), "SIGNAL": np.array(["a", "b", "c"])}
+    with pytest.raises(BalrogError, match="SIGNAL must hold numbers"):
+        SurveyMap.open(write_table(tmp_path / "a.fits", text))
+    text["PIXEL"], text["SIGNAL"] = np.arange(3.0), np.ones(3)
+    with pytest.raises(BalrogError, match="one whole number for each value, found TFORM D"):
+        SurveyMap.open(write_table(tmp_path / "b.fits", text))
+
+
+@pytest.mark.parametrize("layout", ["full", "full.gz", "partial", "partial.gz"])
+def test_wrong_checksum_is_an_error_in_every_look_up(tmp_path, layout):
+    path = write_sky(tmp_path / "map", make_sky(nside=32), layout.removesuffix(".gz"), True)
+    with fits.open(path, mode="update", checksum=True) as file:
+        file[1].add_checksum()
+    start = read_hdus(path)[1].start
+    content = bytearray(path.read_bytes())
+    content[start + 1001] ^= 4
+    path.write_bytes(gzip.compress(content) if layout.endswith(".gz") else content)
+    survey_map = SurveyMap.open(path)
+    for look_up in (lambda: survey_map.values_of(np.arange(3)), survey_map.good_pixels):
+        with pytest.raises(BalrogError, match="checksum that its header 1 states"):
+            look_up()
+
+
 def write(path, *, drop=(), **changed):
-    header = {"ORDERING": "NESTED", "NSIDE": NSIDE, **changed}
-    header = {key: value for key, value in header.items() if key not in drop}
-    table = {"PIXEL": np.arange(5000), "SIGNAL": np.ones(5000, np.float32)}
-    fitsio.write(path, table, header=header, names=["PIXEL", "SIGNAL"], clobber=True)
-    return path
+    header = {"NSIDE": NSIDE, **changed}
+    columns = {"PIXEL": np.arange(5000), "SIGNAL": np.ones(5000, np.float32)}
+    return write_table(path, columns, drop=drop, **header)
 
 
 def test_pixels_that_its_nside_cannot_hold(tmp_path):

@@ -5,6 +5,7 @@ from scipy import stats
 
 from balrog_keras import metrics
 from balrog_keras.bootstrap import RegionBootstrap
+from balrog_keras.residuals import colours, residuals
 from data_prep.schema import Column, Schema
 
 
@@ -77,8 +78,8 @@ def test_residuals_and_colours():
     condition = conditions(5, 0)
     measured = measure(condition, [1])
     expected = measured.astype(np.float64) - condition[:, :3]
-    np.testing.assert_array_equal(metrics.residuals(SCHEMA, condition, measured), expected)
-    names, values = metrics.colours(SCHEMA, measured)
+    np.testing.assert_array_equal(residuals(SCHEMA, condition, measured), expected)
+    names, values = colours(SCHEMA, measured)
     assert names == ["meas_mag_r - meas_mag_i", "meas_mag_i - meas_mag_z"]
     np.testing.assert_allclose(values[:, 1], measured[:, 1] - measured[:, 2], rtol=1e-5)
 
@@ -87,8 +88,8 @@ def test_columns_without_reference_or_magnitude():
     columns = (Column("true_mag_r", "mag", "truth"), Column("meas_size", "arcsec", "measured"))
     schema = Schema("sizes", ("r",), columns)
     measured = np.array([[0.5], [0.7]])
-    np.testing.assert_array_equal(metrics.residuals(schema, np.ones((2, 1)), measured), measured)
-    names, values = metrics.colours(schema, measured)
+    np.testing.assert_array_equal(residuals(schema, np.ones((2, 1)), measured), measured)
+    names, values = colours(schema, measured)
     assert names == []
     assert values.shape == (2, 0)
 
@@ -121,11 +122,11 @@ def test_binned_spread_finds_five_per_cent_in_one_seeing_quartile():
     condition = conditions(150_000, 5)
     fwhm = condition[:, 4]
     stretch = np.where(fwhm > np.quantile(fwhm, 0.75), 1.05, 1.0)
-    real = metrics.residuals(SCHEMA, condition, measure(condition, [5, 1]))[:, 1]
+    real = residuals(SCHEMA, condition, measure(condition, [5, 1]))[:, 1]
     bootstrap = RegionBootstrap(np.arange(150_000) % 40)
     tables = []
     for factor in (1.0, stretch):
-        emulated = metrics.residuals(SCHEMA, condition, measure(condition, [5, 2], factor))[:, 1]
+        emulated = residuals(SCHEMA, condition, measure(condition, [5, 2], factor))[:, 1]
         tables.append(metrics.binned_bias_spread(real, emulated, fwhm, 4, bootstrap))
     exact, stretched = tables
     low, high = exact["spread_ratio_interval"].T

@@ -40,7 +40,12 @@ FIGURES = {
         {"real": np.eye(3), "emulated": np.eye(3)}, NAMES, LABEL
     ),
     "binned": lambda: plots.binned_figure(
-        table(EMULATED), table(REAL), "fwhm_r", "arcsec", "oracle", LABEL
+        table(EMULATED),
+        table(REAL),
+        dict(zip(NAMES, NAMES, strict=True)),
+        "fwhm r [arcsec]",
+        "oracle",
+        LABEL,
     ),
     "pit": lambda: calibration_plots.pit_figure(
         np.random.default_rng(0).random((800, 3)), NAMES, LABEL

@@ -1,4 +1,3 @@
-import errno
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -6,78 +5,33 @@ from pathlib import Path
 import healpy
 import numpy as np
 import pytest
-from survey_files import LABEL, MAP_NSIDE, make_catalog, matched_of, write_maps, write_table
+from prepare_world import CUT_ROWS, SPLIT_NAMES, all_rows, make_world
+from survey_files import LABEL, MAP_NSIDE, matched_of, write_maps, write_table
 
 import data_prep
 from data_prep.errors import BalrogError
 from data_prep.files import sha256_of
 from data_prep.manifest import Manifest
-from data_prep.prepare import prepare, summary
-from data_prep.prepare_settings import PrepareSettings
+from data_prep.prepare import prepare
+from data_prep.prepare_summary import summary
 from data_prep.shards import read_split
 from data_prep.splits import assign_splits, region_of, split_of_parents
 
-pytest.importorskip("tensorflow")
-
-CUT_ROWS = 30
 BANDS = "riz"
 
 
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory):
-    """A survey with a few of everything that is bad; what is in it, and its settings."""
-    directory = tmp_path_factory.mktemp("survey")
-    detection = make_catalog(4000)
-    detection["flags_foreground"][:CUT_ROWS] = 1
-    detected = np.flatnonzero(detection["detected"] == 1)
-    hole = int(
-        healpy.ang2pix(
-            MAP_NSIDE,
-            detection["true_ra"][detected[1000]],
-            detection["true_dec"][detected[1000]],
-            nest=True,
-            lonlat=True,
-        )
-    )
-    maps = write_maps(directory / "maps", hole=hole)
-    matched = matched_of(detection)
-    by_id = {row_id: row for row, row_id in enumerate(matched["bal_id"].tolist())}
-    rows = [by_id[int(row_id)] for row_id in detection["bal_id"][detected[2000:2006]]]
-    for row, value in zip(rows, [37.5, np.nan, np.inf, 9.999e9, -9.999e9, -9999], strict=True):
-        matched["meas_cm_mag_deredden"][row, 2] = value
-    replicate = matched_of(detection, seed=11)
-    files = {
-        name: write_table(directory / f"{name}_catalog.fits", columns)
-        for name, columns in {
-            "balrog_matched": matched,
-            "balrog_detection": detection,
-            "replicate_matched": replicate,
-            "replicate_detection": detection,
-        }.items()
-    }
-    settings = PrepareSettings(
-        catalog=files["balrog_matched"],
-        detection=files["balrog_detection"],
-        replicate=files["replicate_matched"],
-        maps=directory / "maps",
-        out=directory / "shards",
-        shards=3,
-    )
-    return settings, detection, matched, replicate, maps
+    return make_world(tmp_path_factory.mktemp("survey"))
 
 
 @pytest.fixture(scope="module")
 def prepared(survey):
-    return prepare(survey[0], "the command")
-
-
-def all_rows(directory, prefix="", names=("train", "validation", "test")):
-    splits = [read_split(directory, prefix + name) for name in names]
-    return {key: np.concatenate([split[key] for split in splits]) for key in splits[0]}
+    return prepare(survey.settings, "the command")
 
 
 def test_every_row_is_where_it_was(survey, prepared):
-    settings, _, matched, _, maps = survey
+    settings, matched, maps = survey.settings, survey.matched, survey.maps
     found = all_rows(settings.out)
     by_id = {row_id: row for row, row_id in enumerate(matched["bal_id"].tolist())}
     rows = np.array([by_id[row_id] for row_id in found["row_id"].tolist()])
@@ -95,9 +49,9 @@ def test_every_row_is_where_it_was(survey, prepared):
 
 
 def test_rows_are_neither_lost_nor_doubled_but_counted(survey, prepared):
-    settings, detection, matched, _, _ = survey
+    settings, detection, matched = survey.settings, survey.detection, survey.matched
     content, splits = prepared.content, prepared.splits
-    kept = sum(splits[name]["rows"] for name in ("train", "validation", "test"))
+    kept = sum(splits[name]["rows"] for name in SPLIT_NAMES)
     assert content["rows_read"] == len(matched["bal_id"])
     assert kept + sum(content["dropped"].values()) == content["rows_read"]
     assert np.unique(all_rows(settings.out)["row_id"]).size == kept
@@ -113,27 +67,27 @@ def test_rows_are_neither_lost_nor_doubled_but_counted(survey, prepared):
         "validation surplus": surplus,
     }
     other = content["other_tables"]["detection"]
-    kept = sum(splits[f"detection-{name}"]["rows"] for name in ("train", "validation", "test"))
+    kept = sum(splits[f"detection-{name}"]["rows"] for name in SPLIT_NAMES)
     assert kept + sum(other["dropped"].values()) == other["rows_read"] == 4000
     assert other["dropped"]["cut flags_foreground == 0"] == CUT_ROWS
 
 
 def test_splits_follow_the_regions_of_the_whole_survey(survey, prepared):
-    settings, detection, _, _, _ = survey
+    settings, detection = survey.settings, survey.detection
     expected = assign_splits(region_of(detection["true_ra"], detection["true_dec"]))
     for prefix in ("", "detection-"):
-        for name in ("train", "validation", "test"):
+        for name in SPLIT_NAMES:
             regions = read_split(settings.out, prefix + name)["region"].tolist()
             assert {expected[region] for region in regions} == {name}
     described = prepared.content["regions"]
     assert {k: len(v) for k, v in described["splits"].items()} == {
-        name: list(expected.values()).count(name) for name in ("train", "validation", "test")
+        name: list(expected.values()).count(name) for name in SPLIT_NAMES
     }
     assert (described["nside"], described["nest"], described["seed"]) == (64, True, 0)
 
 
 def test_detection_split_has_both_outcomes_and_the_matched_truth(survey, prepared):
-    settings, detection, _, _, _ = survey
+    settings, detection = survey.settings, survey.detection
     found = all_rows(settings.out, "detection-")
     by_id = dict(zip(detection["bal_id"].tolist(), detection["detected"].tolist(), strict=True))
     assert found["detected"].tolist() == [by_id[row_id] for row_id in found["row_id"].tolist()]
@@ -141,7 +95,7 @@ def test_detection_split_has_both_outcomes_and_the_matched_truth(survey, prepare
 
 
 def test_oracle_redraws_rows_of_the_test_split(survey, prepared):
-    settings, _, _, replicate, _ = survey
+    settings, replicate = survey.settings, survey.replicate
     test, oracle = read_split(settings.out, "test"), read_split(settings.out, "oracle")
     assert set(oracle["row_id"].tolist()) <= set(test["row_id"].tolist())
     assert len(oracle["row_id"]) > 0.9 * len(test["row_id"])
@@ -155,18 +109,22 @@ def test_oracle_redraws_rows_of_the_test_split(survey, prepared):
 
 
 def test_manifest_says_where_everything_came_from(survey, prepared):
-    settings = survey[0]
+    settings = survey.settings
     provenance = prepared.provenance
     assert prepared.label == LABEL
     assert provenance["command"] == "the command"
-    names = [source["name"] for source in provenance["sources"]]
+    sources = {source["name"]: source for source in provenance["sources"]}
     catalogs = ("balrog_matched", "balrog_detection", "replicate_matched", "replicate_detection")
-    assert names[:4] == [f"{name}_catalog.fits" for name in catalogs]
-    assert len(names) == 10
-    assert provenance["sources"][0]["sha256"] == sha256_of(settings.catalog)
+    assert {f"{name}_catalog.fits" for name in catalogs} < set(sources)
+    assert len(sources) == 10
+    matched = sources["balrog_matched_catalog.fits"]
+    assert matched["sha256"] == sha256_of(settings.catalog)
+    assert matched["bytes"] == settings.catalog.stat().st_size
     used = provenance["columns"]["matched"]
-    assert used["meas_mag_i"] == "meas_cm_mag_deredden[2]"
-    assert prepared.map_patterns["fwhm_z"] == ["y3a2_z_o.4096_t.32768_FWHM.WMEAN_EQU"]
+    assert used["meas_mag_i value"] == "meas_cm_mag_deredden[2]"
+    assert prepared.map_patterns["fwhm_z"]["maps"] == {
+        "value": ["y3a2_z_o.4096_t.32768_FWHM.WMEAN_EQU"]
+    }
     assert set(prepared.statistics) == {
         f"{kind}_{band}" for kind in ("true_mag", "fwhm", "sky_noise", "meas_mag") for band in BANDS
     }
@@ -177,28 +135,12 @@ def test_summary_shows_drops_splits_and_the_next_step(survey, prepared):
     assert "1  fwhm_r is off the map" in text
     assert f"{prepared.splits['test']['rows']:,}  test" in text
     assert "--split sky+parent" in text
-    assert f"next: python train.py --data {survey[0].out} --name NAME" in text
-
-
-def test_row_order_and_batches_do_not_change_the_shards(survey, prepared, tmp_path):
-    settings, detection, matched, _, _ = survey
-    order = np.random.default_rng(5).permutation(len(matched["bal_id"]))
-    shuffled = {name: values[order] for name, values in matched.items()}
-    other = replace(
-        settings,
-        catalog=write_table(tmp_path / "matched.parquet", shuffled),
-        detection=write_table(tmp_path / "detection.parquet", detection),
-        out=tmp_path / "shards",
-        batch_rows=77,
-    )
-    again = prepare(other)
-    assert again.splits == prepared.splits
-    assert prepare(replace(other, split_seed=1, force=True)).splits != prepared.splits
+    assert f"next: python train.py --data {survey.settings.out} --name NAME" in text
 
 
 @pytest.mark.parametrize(("validation_rows", "expected"), [(40, 40), (10**6, None)])
 def test_validation_size(survey, tmp_path, validation_rows, expected):
-    settings, _, _, _, _ = survey
+    settings = survey.settings
     other = replace(
         settings, out=tmp_path / "s", validation_rows=validation_rows, validation_fraction=0.3,
         replicate=None,
@@ -212,7 +154,7 @@ def test_validation_size(survey, tmp_path, validation_rows, expected):
 
 def test_sky_and_parent(survey, prepared, tmp_path):
     assert prepared.content["parents"]["crossing"] > 300
-    manifest = prepare(replace(survey[0], out=tmp_path / "s", split="sky+parent"))
+    manifest = prepare(replace(survey.settings, out=tmp_path / "s", split="sky+parent"))
     assert manifest.content["parents"]["crossing"] == 0
     assert manifest.content["dropped"]["parent belongs to another split"] > 500
     for index, name in enumerate(("train", "validation", "test")):
@@ -222,7 +164,7 @@ def test_sky_and_parent(survey, prepared, tmp_path):
 
 
 def test_disjoint_parents_do_not_cross(survey, tmp_path):
-    settings, detection, _, _, _ = survey
+    settings, detection = survey.settings, survey.detection
     names = assign_splits(region_of(detection["true_ra"], detection["true_dec"]))
     regions = region_of(detection["true_ra"], detection["true_dec"]).tolist()
     pool = {"train": 0, "validation": 1000, "test": 2000}
@@ -239,20 +181,22 @@ def test_disjoint_parents_do_not_cross(survey, tmp_path):
 
 
 def test_strict_refuses_bad_values_but_not_cuts(survey, tmp_path):
-    settings, detection, _, _, _ = survey
-    strict = replace(settings, strict=True, out=tmp_path / "s")
-    with pytest.raises(BalrogError, match=r"--strict allows no bad value, found 7 rows .*37.5: 1"):
+    strict = replace(survey.settings, strict=True, out=tmp_path / "s", replicate=None)
+    with pytest.raises(BalrogError, match=r"detection.*--strict .* 1 rows .*fwhm_r is off the map"):
         prepare(strict)
-    clean = matched_of(detection)
-    shutil.copytree(settings.maps, tmp_path / "maps")
+    shutil.copytree(strict.maps, tmp_path / "maps")
     write_maps(tmp_path / "maps")
-    catalog = write_table(tmp_path / "m.fits", clean)
-    manifest = prepare(replace(strict, catalog=catalog, maps=tmp_path / "maps", replicate=None))
+    strict = replace(strict, maps=tmp_path / "maps")
+    with pytest.raises(BalrogError, match=r"matched.*--strict .* found 6 rows .*37.5: 1"):
+        prepare(strict)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["maps"]
+    catalog = write_table(tmp_path / "m.fits", matched_of(survey.detection))
+    manifest = prepare(replace(strict, catalog=catalog))
     assert manifest.content["dropped"]["cut flags_foreground == 0"] > 0
 
 
 def test_existing_output(survey, tmp_path):
-    settings = replace(survey[0], out=tmp_path / "s", replicate=None)
+    settings = replace(survey.settings, out=tmp_path / "s", replicate=None)
     settings.out.mkdir()
     prepare(settings)
     with pytest.raises(BalrogError, match="holds shards already; give --force"):
@@ -265,28 +209,8 @@ def test_existing_output(survey, tmp_path):
     assert (tmp_path / "thesis" / "chapter.tex").read_text() == "precious"
 
 
-def contents(directory):
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
-
-
-@pytest.mark.parametrize("where", ["data_prep.shards.frame_records", "data_prep.shards.write_json"])
-def test_disk_full_keeps_the_old_shards_and_leaves_nothing(survey, tmp_path, monkeypatch, where):
-    settings = replace(survey[0], out=tmp_path / "s", replicate=None)
-    prepare(settings)
-    before = contents(settings.out)
-
-    def full(*arguments):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(where, full)
-    with pytest.raises(OSError, match="No space left"):
-        prepare(replace(settings, force=True, split_seed=3))
-    assert contents(settings.out) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["s"]
-
-
 def test_without_detection_catalogue(survey, tmp_path):
-    settings = replace(survey[0], detection=None, replicate=None, out=tmp_path / "s")
+    settings = replace(survey.settings, detection=None, replicate=None, out=tmp_path / "s")
     with pytest.raises(BalrogError, match="flags_foreground.*give --detection"):
         prepare(settings)
     shipped = Path(data_prep.__file__).parent / "presets" / "des-y3-sof.yaml"
@@ -301,7 +225,7 @@ def test_without_detection_catalogue(survey, tmp_path):
 
 
 def test_replicate_needs_its_own_detection_catalogue(survey, tmp_path):
-    settings, _, _, replicate, _ = survey
+    settings, replicate = survey.settings, survey.replicate
     alone = replace(
         settings, replicate=write_table(tmp_path / "redraw.fits", replicate), out=tmp_path / "s"
     )
@@ -312,7 +236,7 @@ def test_replicate_needs_its_own_detection_catalogue(survey, tmp_path):
 
 
 def test_replicate_of_other_injections(survey, tmp_path):
-    settings, detection, _, replicate, _ = survey
+    settings, detection, replicate = survey.settings, survey.detection, survey.replicate
     other = replicate | {"bal_id": replicate["bal_id"] + 10**6}
     detection = detection | {"bal_id": detection["bal_id"] + 10**6}
     wrong = replace(
@@ -325,26 +249,32 @@ def test_replicate_of_other_injections(survey, tmp_path):
         prepare(wrong)
 
 
-@pytest.mark.parametrize(
-    ("column", "value", "message"),
-    [
-        ("true_ra", 360.0, r"ra in \[0, 360\).*row 3 has ra .*360"),
-        ("true_dec", -90.5, "row 3 has .*-90.5"),
-        ("true_ra", np.nan, "row 3 has ra .*nan"),
-    ],
-)
-def test_position_out_of_range(survey, tmp_path, column, value, message):
-    settings, _, matched, _, _ = survey
-    values = matched[column].copy()
-    values[3] = value
-    catalog = write_table(tmp_path / "m.fits", matched | {column: values})
-    with pytest.raises(BalrogError, match=message):
-        prepare(replace(settings, catalog=catalog, out=tmp_path / "s"))
-    assert not (tmp_path / "s").exists()
+def test_bad_positions_are_counted_and_ra_is_wrapped(survey, tmp_path):
+    settings, detection = survey.settings, survey.detection
+    ra, dec = detection["true_ra"].copy(), detection["true_dec"].copy()
+    good = np.flatnonzero(detection["flags_foreground"] == 0)
+    ra[good[:3]] = [np.nan, 361, -720]
+    dec[good[3:5]] = [90.5, np.inf]
+    ra[good[5:]] -= 360
+    moved = detection | {"true_ra": ra, "true_dec": dec}
+    manifest = prepare(
+        replace(
+            settings,
+            catalog=write_table(tmp_path / "m.fits", matched_of(moved)),
+            detection=write_table(tmp_path / "d.fits", moved),
+            replicate=None,
+            out=tmp_path / "s",
+        )
+    )
+    dropped = manifest.content["other_tables"]["detection"]["dropped"]
+    assert dropped["position is not finite"] == 2
+    assert dropped["position is out of range"] == 3
+    position = all_rows(tmp_path / "s", "detection-")["position"]
+    assert ((position[:, 0] >= 10) & (position[:, 0] <= 20)).all()
 
 
 def test_maps_of_another_part_of_the_sky(survey, tmp_path):
-    settings, detection, matched, _, _ = survey
+    settings, detection, matched = survey.settings, survey.detection, survey.matched
     moved = matched | {"true_ra": matched["true_ra"] + 180}
     other = detection | {"true_ra": detection["true_ra"] + 180}
     wrong = replace(
@@ -360,11 +290,11 @@ def test_maps_of_another_part_of_the_sky(survey, tmp_path):
 
 def test_wrong_unit_flag(survey, tmp_path):
     with pytest.raises(BalrogError, match="look like magnitudes; give --unit mag"):
-        prepare(replace(survey[0], unit="flux", out=tmp_path / "s"))
+        prepare(replace(survey.settings, unit="flux", out=tmp_path / "s"))
 
 
 def test_nothing_left(survey, tmp_path):
-    settings, detection, _, _, _ = survey
+    settings, detection = survey.settings, survey.detection
     none = detection | {"flags_footprint": np.zeros(4000, np.int32)}
     catalog = write_table(tmp_path / "d.fits", none)
     with pytest.raises(BalrogError, match="no row is left of .*cut flags_footprint == 1"):
@@ -372,4 +302,4 @@ def test_nothing_left(survey, tmp_path):
 
 
 def test_manifest_on_disk_is_the_one_returned(survey, prepared):
-    assert Manifest.load(survey[0].out) == prepared
+    assert Manifest.load(survey.settings.out) == prepared

@@ -13,3 +13,11 @@ def test_sources_and_versions(tmp_path):
     assert found["command"] == "python -m data_prep prepare"
     assert {"python", "numpy", "healpy", "data_prep"} <= set(found["versions"])
     assert datetime.fromisoformat(found["created"]).tzinfo is not None
+
+
+def test_directory_as_a_source(tmp_path):
+    (tmp_path / "hats" / "Norder=0").mkdir(parents=True)
+    (tmp_path / "hats" / "Norder=0" / "a.parquet").write_bytes(b"abc")
+    (tmp_path / "hats" / "properties").write_bytes(b"12345")
+    source = provenance("", [tmp_path / "hats"])["sources"][0]
+    assert (source["name"], source["bytes"], len(source["sha256"])) == ("hats", 8, 64)

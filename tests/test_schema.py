@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,44 @@ def test_impossible_columns():
         Column("x", "mag", "label")
     with pytest.raises(BalrogError, match="minimum 3"):
         Column("x", "mag", "truth", minimum=3, maximum=3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"unit": "count", "transform": "sqrt"}, "identity, log10, log1p, asinh, found 'sqrt'"),
+        ({"unit": "count", "transform": "log10"}, "log10 needs a minimum above 0, found None"),
+        ({"unit": "count", "transform": "log10", "minimum": 0}, "minimum above 0, found 0"),
+        ({"unit": "count", "transform": "log1p", "minimum": -1}, "minimum above -1, found -1"),
+        ({"unit": "asinh mag"}, "asinh mag needs a zero_point"),
+        ({"unit": "nJy", "zero_point": 30.0}, "zero_point of nJy is 31.4, found 30.0"),
+        ({"unit": "mag", "softening": 2.0}, "found 2.0 and the unit mag"),
+        ({"unit": "asinh mag", "zero_point": 30.0, "softening": 0.0}, "above 0 .* found 0.0"),
+    ],
+)
+def test_impossible_transforms_and_photometry(fields, message):
+    with pytest.raises(BalrogError, match=f"column x: .*{message}"):
+        Column("x", group="measured", **fields)
+
+
+def test_new_fields_are_written_only_where_they_say_something():
+    plain = {"name", "unit", "group", "reference", "minimum", "maximum"}
+    assert set(TRUTH.to_dict()) == plain
+    airmass = Column("airmass", "", "survey", minimum=1.0, transform="log10")
+    asinh = Column("m", "asinh mag", "measured", zero_point=30.0, softening=41.5)
+    assert set(airmass.to_dict()) == plain | {"transform"}
+    assert set(asinh.to_dict()) == plain | {"zero_point", "softening"}
+    schema = Schema("mine", (), (TRUTH, airmass, asinh))
+    assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+    softer = Column("m", "asinh mag", "measured", zero_point=30.0, softening=41.6)
+    assert Schema("mine", (), (TRUTH, airmass, softer)).fingerprint != schema.fingerprint
+
+
+def test_fingerprint_of_the_committed_emulator_is_still_its_own():
+    path = Path(__file__).parents[1] / "saved_models" / "mini-balrog" / "emulator.json"
+    content = json.loads(path.read_text())
+    assert Schema.from_dict(content["schema"]).fingerprint == content["fingerprint"]
+    assert Schema.from_dict(content["schema"]).to_dict() == content["schema"]
 
 
 @pytest.mark.parametrize("content", [{}, {"name": "x", "bands": [], "columns": [{"nme": 1}]}])

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from evaluation_world import KnownEmulator, held_out, location_scale
+from evaluation_world import SCHEMA, KnownEmulator, held_out, location_scale
 
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.calibration import ks_uniform
@@ -8,8 +8,8 @@ from balrog_keras.scores import energy_statistics, score_draws
 
 
 def scored(rows, emulator, draws=40, least_draws=1):
-    scale = location_scale(rows.condition)[1]
-    return scale, score_draws(emulator, rows, scale, draws, 0, least_draws)
+    both = location_scale(rows.condition)
+    return both, score_draws(emulator, rows, both, draws, 0, least_draws)
 
 
 def test_shapes_and_calibration():
@@ -56,8 +56,8 @@ def test_non_finite_draws_are_counted():
 @pytest.mark.parametrize(("stretch", "differs"), [(1.0, False), (1.5, True), (0.6, True)])
 def test_excess_over_the_oracle(stretch, differs):
     rows = held_out(6000)
-    scale, scores = scored(rows, KnownEmulator(stretch))
-    found = energy_statistics(rows, scores, scale, RegionBootstrap(rows.region))
+    both, scores = scored(rows, KnownEmulator(stretch))
+    found = energy_statistics(SCHEMA, rows, scores, both, RegionBootstrap(rows.region))
     excess = found["excess_over_oracle"]
     assert excess.get("null") is None
     if differs:
@@ -65,14 +65,14 @@ def test_excess_over_the_oracle(stretch, differs):
         assert excess["interval"][0] > 0
     else:
         assert abs(excess["value"]) < 3.5 * excess["standard_error"]
-    both = found["emulator"]["value"] - found["oracle"]["value"]
-    assert both == pytest.approx(excess["value"], abs=0.05)
+    gap = found["emulator"]["value"] - found["oracle"]["value"]
+    assert gap == pytest.approx(excess["value"], abs=0.05)
 
 
 def test_without_oracle_the_null_is_the_draws_own():
     rows = held_out(4000, with_oracle=False)
-    scale, scores = scored(rows, KnownEmulator())
-    found = energy_statistics(rows, scores, scale, RegionBootstrap(rows.region))
+    both, scores = scored(rows, KnownEmulator())
+    found = energy_statistics(SCHEMA, rows, scores, both, RegionBootstrap(rows.region))
     assert set(found) == {"emulator"}
     error = found["emulator"]["standard_error"]
     assert abs(found["emulator"]["value"] - found["emulator"]["null"]) < 4 * error

@@ -6,6 +6,7 @@ from data_prep.schema import Column
 from data_prep.selection import (
     Selection,
     drop_bad_values,
+    drop_sentinels,
     require_plausible_unit,
     to_schema_unit,
 )
@@ -30,7 +31,8 @@ def test_every_bad_magnitude_has_its_reason():
         np.float32,
     )
     selection = Selection(values.size)
-    drop_bad_values(selection, values, values, MAG, SENTINELS)
+    drop_sentinels(selection, values, MAG.name, SENTINELS)
+    drop_bad_values(selection, values, values, MAG)
     assert selection.dropped == {
         "meas_mag_r is not finite": 3,
         "meas_mag_r is the sentinel 37.5": 1,
@@ -55,9 +57,61 @@ def test_flux_without_magnitude():
     assert mag[0] == np.float32(22.5)
 
 
-def test_no_such_conversion():
-    with pytest.raises(BalrogError, match="here: meas_mag_r must be in mag .* says nJy"):
-        to_schema_unit(np.ones(2), MAG, "nJy", 30.0, "here")
+ASINH = Column("m", "asinh mag", "measured", zero_point=31.4, softening=100.0)
+TRUE_FLUX = np.array([-50.0, 3.0, 2e4])
+
+
+@pytest.mark.parametrize("column", [
+    MAG, Column("m", "flux", "measured", zero_point=22.5), Column("m", "nJy", "measured"), ASINH,
+])  # fmt: skip
+@pytest.mark.parametrize("unit", ["mag", "flux", "nJy", "asinh mag"])
+def test_any_photometric_unit_becomes_any_other(unit, column):
+    def expected(unit, zero_point):
+        njy = TRUE_FLUX * 10 ** (0.4 * 1.4)
+        pogson = 2.5 / np.log(10)
+        with np.errstate(invalid="ignore"):
+            return {
+                "mag": 30 - 2.5 * np.log10(TRUE_FLUX),
+                "flux": TRUE_FLUX * 10 ** (0.4 * (zero_point - 30)),
+                "nJy": njy,
+                "asinh mag": 31.4 - pogson * (np.arcsinh(njy / 200) + np.log(100)),
+            }[unit]
+
+    catalog = expected(unit, 30.0)
+    # The softening of the catalogue is a flux at the catalogue's zero point: 100 nJy.
+    softening = 100 * 10 ** (-0.4 * 1.4)
+    found = to_schema_unit(catalog, column, unit, 30.0, "here", softening)
+    assert found.dtype == np.float32
+    wanted = expected(column.unit, column.zero_point or 30.0)
+    wanted = np.where(np.isfinite(catalog), wanted, np.nan)
+    np.testing.assert_allclose(found, wanted, rtol=2e-7)
+
+
+def test_negative_fluxes_survive_as_asinh_magnitudes():
+    flux = np.random.default_rng(3).normal(0, 100, 1000).astype(np.float32)
+    found = to_schema_unit(flux, ASINH, "nJy", 31.4, "here")
+    selection = Selection(1000)
+    drop_bad_values(selection, flux, found, ASINH)
+    assert selection.keep.all()
+
+
+def test_other_units_must_be_the_same():
+    size = Column("size", "arcsec", "measured")
+    np.testing.assert_array_equal(
+        to_schema_unit(np.array([1, 2]), size, "arcsec", 30.0, "here"), [1, 2]
+    )
+    with pytest.raises(BalrogError, match="here: size must be in arcsec; .* says pixel"):
+        to_schema_unit(np.ones(2), size, "pixel", 30.0, "here")
+    with pytest.raises(BalrogError, match="here: meas_mag_r must be in mag; .* says no unit"):
+        to_schema_unit(np.ones(2), MAG, "", 30.0, "here")
+
+
+@pytest.mark.parametrize(("column", "unit"), [
+    (MAG, "asinh mag"), (Column("m", "asinh mag", "measured", zero_point=30.0), "flux"),
+])  # fmt: skip
+def test_asinh_magnitudes_need_a_softening(column, unit):
+    with pytest.raises(BalrogError, match="needs the softening"):
+        to_schema_unit(np.ones(2), column, unit, 30.0, "here")
 
 
 def population(unit, zero_point=30.0):
@@ -71,9 +125,10 @@ def test_wrong_unit_is_noticed_both_ways(zero_point):
     flux = population("flux", zero_point)
     with pytest.raises(BalrogError, match="look like fluxes; give --unit flux"):
         require_plausible_unit(flux, "mag", SENTINELS, "here")
-    require_plausible_unit(flux, "flux", (), "here")
-    with pytest.raises(BalrogError, match="look like magnitudes; give --unit mag"):
-        require_plausible_unit(population("mag")[1:49], "flux", (), "here")
+    for unit in ("flux", "nJy"):
+        require_plausible_unit(flux, unit, (), "here")
+        with pytest.raises(BalrogError, match="look like magnitudes; give --unit mag"):
+            require_plausible_unit(population("mag")[1:49], unit, (), "here")
     require_plausible_unit(population("mag"), "mag", SENTINELS, "here")
 
 

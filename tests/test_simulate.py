@@ -78,7 +78,7 @@ def test_des_y3_sof_preset_finds_all_its_columns(small, suffix):
     assert matched.label == every.label == "mini-Balrog: simulated images, realistic maps"
     for source in preset.sources.values():
         assert not source.columns or matched.find(source.columns, preset.vector_bands)
-        assert not source.maps or find_map(small / "maps", source.maps)
+        assert all(find_map(small / "maps", patterns) for patterns in source.maps.values())
     for cut in preset.cuts:
         assert (every if cut.table == "detection" else matched).find(cut.columns)
 

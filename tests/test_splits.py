@@ -9,8 +9,13 @@ from data_prep.splits import (
     assign_splits,
     crossing_parents,
     keyed_hash,
+    merge_parents,
+    pack_regions,
     region_of,
     split_of_parents,
+    unique_parents,
+    unpack_regions,
+    with_neighbors,
 )
 
 
@@ -97,12 +102,44 @@ def test_parents_are_split_by_fraction_and_by_id_alone():
     assert SPLITS == ("train", "validation", "test")
 
 
-def test_crossing_parents_against_sets():
+@pytest.mark.parametrize("pieces", [1, 4])
+def test_parents_and_their_splits_against_sets(pieces):
     rng = np.random.default_rng(3)
     parents, splits = rng.integers(-5, 300, 900), rng.integers(0, 3, 900)
-    found: dict[int, set[int]] = {}
+    expected: dict[int, set[int]] = {}
     for parent, split in zip(parents.tolist(), splits.tolist(), strict=True):
-        found.setdefault(parent, set()).add(split)
-    expected = len(found), sum(len(of_parent) > 1 for of_parent in found.values())
-    assert crossing_parents(parents, splits) == expected
-    assert crossing_parents([], []) == (0, 0)
+        expected.setdefault(parent, set()).add(split)
+    merged = unique_parents([], [])
+    for rows in np.array_split(np.arange(900), pieces):
+        merged = merge_parents(merged, unique_parents(parents[rows], splits[rows]))
+    assert merged[0].tolist() == sorted(expected)
+    assert merged[1].tolist() == [sum(1 << k for k in expected[p]) for p in sorted(expected)]
+    crossing = sum(len(of_parent) > 1 for of_parent in expected.values())
+    assert 0 < crossing_parents(merged[1]) == crossing < len(expected)
+
+
+def test_no_parents_cross_when_there_are_none():
+    parents, found_in = merge_parents(unique_parents([], []), unique_parents([], []))
+    assert (parents.size, found_in.size, crossing_parents(found_in)) == (0, 0, 0)
+
+
+def test_neighbouring_regions_hold_every_position_nearby():
+    regions = region_of([45.0, 359.99, 10.0], [41.8, -0.01, 89.9])
+    found = with_neighbors(np.unique(regions))
+    assert set(regions.tolist()) < set(found.tolist())
+    assert (np.diff(found) > 0).all()
+    for region in regions:
+        corners = healpy.boundaries(64, int(region), step=20, nest=True)
+        around = healpy.query_disc(64, healpy.pix2vec(64, int(region), nest=True), 0.001, nest=True)
+        assert set(around.tolist()) <= set(found.tolist())
+        # Just beyond each edge; 1.002 stretches the region about its centre.
+        centre = np.array(healpy.pix2vec(64, int(region), nest=True))[:, None]
+        beyond = centre + 1.002 * (corners - centre)
+        assert set(healpy.vec2pix(64, *beyond, nest=True).tolist()) <= set(found.tolist())
+
+
+def test_packed_regions_are_united():
+    first, second = np.array([0, 5, 49151]), np.array([4, 5])
+    found = unpack_regions([pack_regions(first), pack_regions(second), pack_regions(first[:0])])
+    np.testing.assert_array_equal(found, [0, 4, 5, 49151])
+    assert len(pack_regions(first)) == 2 * 49152 // 8

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from mixed_world import mixed_rows, mixed_schema
 from scipy import stats
 from toy import toy_rows, toy_schema, toy_sigma
 
@@ -67,12 +68,50 @@ def test_constant_column_stays_finite():
     assert np.abs(standardizer.standardize_condition(rows["condition"])).max() < 20
 
 
+def test_column_of_tiny_values_is_not_taken_for_a_constant():
+    standardizer = Standardizer(2, reference=[-1], width=8, depth=1)
+    condition = np.random.default_rng(0).normal(size=(1000, 2)).astype("float32") * [1.0, 1e-9]
+    standardizer.adapt(condition.astype("float32"), condition[:, :1])
+    z = np.asarray(standardizer.standardize_condition(condition.astype("float32")))
+    np.testing.assert_allclose(z.std(axis=0), 1, rtol=1e-3)
+
+
+def test_transforms_are_undone_at_the_very_end():
+    standardizer = Standardizer.for_schema(mixed_schema(), width=8, depth=1)
+    rows = mixed_rows(2_000, 1)
+    standardizer.adapt(rows["condition"], rows["measured"])
+    z = np.asarray(standardizer.standardize(rows["condition"], rows["measured"]))
+    back = np.asarray(standardizer.destandardize(rows["condition"], z))
+    error = np.abs(back - rows["measured"]) / rows["measured"].std(axis=0)
+    assert error.max() < 1e-5
+
+
+def test_transformed_columns_are_scaled_in_their_own_space():
+    schema = mixed_schema()
+    standardizer = Standardizer.for_schema(schema, width=8, depth=1)
+    rows = mixed_rows(2_000, 1)
+    standardizer.adapt(rows["condition"], rows["measured"])
+    size = schema.measured_names.index("meas_size")
+    dex = np.log10(rows["measured"][:, size] / rows["condition"][:, 2])
+    np.testing.assert_allclose(standardizer.residual_median[size], np.median(dex), atol=1e-5)
+    z = np.asarray(standardizer.standardize_condition(rows["condition"]))
+    expected = stats.zscore(np.log10(rows["condition"][:, 2]))
+    np.testing.assert_allclose(z[:, 2], expected, atol=1e-4)
+
+
 def test_column_without_reference_is_centred_on_itself():
     standardizer = Standardizer(2, reference=[-1, 0], width=8, depth=1)
     condition = np.array([[3.0, 1.0], [5.0, 1.0], [4.0, 2.0]], "float32")
     measured = np.array([[10.0, 3.5], [12.0, 5.5], [11.0, 4.5]], "float32")
     standardizer.adapt(condition, measured)
     np.testing.assert_allclose(standardizer.residual_median, [11.0, 0.5], atol=1e-6)
+
+
+def test_transforms_are_in_the_config():
+    standardizer = Standardizer.for_schema(mixed_schema(), width=8, depth=1)
+    copy = Standardizer.from_config(standardizer.get_config())
+    assert copy.measured_transforms[-4:] == ["log10", "identity", "identity", "asinh"]
+    assert copy.condition_transforms == standardizer.condition_transforms
 
 
 def test_config_and_weights_round_trip(fitted, tmp_path):

@@ -1,4 +1,5 @@
-import errno
+import json
+import pickle
 import shutil
 
 import healpy
@@ -8,7 +9,8 @@ from survey_files import MAP_NAMES, write_maps
 
 from data_prep.errors import BalrogError
 from data_prep.preset import load_preset
-from data_prep.survey_maps import SurveyMap, SurveyMaps, find_map, write_partial_map
+from data_prep.splits import region_of
+from data_prep.survey_maps import StoredMaps, SurveyMaps, write_partial_map
 
 PATTERNS = load_preset("des-y3-sof").map_patterns
 
@@ -46,17 +48,14 @@ def test_maps_of_different_nside_and_ordering_together(tmp_path):
         np.testing.assert_array_equal(found[name], expected)
 
 
-@pytest.mark.parametrize("suffix", [".fits", ".fits.gz"])
 @pytest.mark.parametrize("dots", [True, False])
-def test_find_accepts_dots_and_underscores(tmp_path, survey, suffix, dots):
+def test_find_accepts_dots_and_underscores(tmp_path, survey, dots):
     for path in survey[0].iterdir():
         stem = path.name.removesuffix(".fits")
         shutil.copy(path, tmp_path / ((stem if dots else stem.replace(".", "_")) + ".fits"))
-    assert set(SurveyMaps.find(tmp_path, PATTERNS).maps) == set(PATTERNS)
-    pattern = PATTERNS["fwhm_r"]
-    write_partial_map(tmp_path / f"mine{suffix}", np.arange(3), np.ones(3), nside=4, unit="")
-    assert find_map(tmp_path, ["mine", *pattern]) == tmp_path / f"mine{suffix}"
-    assert find_map(tmp_path, ["nothing"]) is None
+    maps = SurveyMaps.find(tmp_path, PATTERNS)
+    assert set(maps.maps) == set(PATTERNS)
+    assert {path.parent for path in maps.paths} == {tmp_path}
 
 
 def test_find_says_what_is_missing_and_what_lies_there(tmp_path, survey):
@@ -72,60 +71,87 @@ def test_find_says_what_is_missing_and_what_lies_there(tmp_path, survey):
     assert MAP_NAMES["fwhm_i"] in message
 
 
-def test_ambiguous_and_missing_directory(tmp_path):
-    for name in ("m.a.fits", "m_a.fits"):
-        write_partial_map(tmp_path / name, np.arange(3), np.ones(3), nside=4, unit="")
-    with pytest.raises(BalrogError, match="m.a.fits, m_a.fits"):
-        find_map(tmp_path, ["m.a"])
-    with pytest.raises(BalrogError, match="directory"):
-        find_map(tmp_path / "none", ["m"])
-
-
 def test_map_that_covers_nothing(survey):
     maps = SurveyMaps.find(survey[0], PATTERNS)
-    values = maps.values_at([200.0, 201.0], [60.0, 60.0])
-    with pytest.raises(BalrogError, match="fwhm_r must cover .* none of its 2 galaxies"):
-        maps.require_coverage(values)
-    maps.require_coverage(maps.values_at([200.0, 15.0], [60.0, 0.0]))
-    maps.require_coverage(maps.values_at([], []))
+    with pytest.raises(BalrogError, match="fwhm_i must cover .* none of its .*NESTED"):
+        maps.require_coverage({"fwhm_r": 3, "fwhm_i": 0})
+    maps.require_coverage({"fwhm_r": 3, "fwhm_i": 1})
+    maps.require_coverage({})
 
 
-def test_written_map_is_healpys_own_and_carries_its_header(tmp_path):
-    path = tmp_path / "new" / "map.fits"
-    pixels, values = np.array([9, 3, 700]), np.array([0.9, 0.3, 0.0])
-    write_partial_map(path, pixels, values, nside=16, unit="arcsec", extra_header={"LABEL": "mini"})
-    whole, header = healpy.read_map(path, nest=True, h=True)
-    np.testing.assert_array_equal(whole[pixels], values.astype(np.float32))
-    assert np.count_nonzero(whole > -1.6e30) == 3
-    header = dict(header)
-    expected = {"ORDERING": "NESTED", "NSIDE": 16, "TUNIT2": "arcsec", "LABEL": "mini"}
-    assert {key: header[key] for key in expected} == expected
-    assert SurveyMap.open(path).unit == "arcsec"
-    assert [file.name for file in path.parent.iterdir()] == ["map.fits"]
+def two_maps(directory):
+    pixels, rng = np.arange(12 * 16**2), np.random.default_rng(0)
+    skies = {"size": rng.uniform(1, 3, pixels.size), "noise": rng.uniform(-1, 40, pixels.size)}
+    for name, sky in skies.items():
+        write_partial_map(directory / f"{name}.fits", pixels, sky, nside=16, unit="")
+    return {name: sky.astype(np.float32) for name, sky in skies.items()}
 
 
-@pytest.mark.parametrize(
-    ("pixels", "values"), [([1, 1], [2, 3]), ([1, 2], [2]), ([-1], [2]), ([12 * 16**2], [2])]
-)
-def test_write_refuses_bad_pixels(tmp_path, pixels, values):
-    with pytest.raises(BalrogError, match="pixel"):
-        write_partial_map(
-            tmp_path / "m.fits", np.array(pixels), np.array(values), nside=16, unit=""
-        )
-    assert not list(tmp_path.iterdir())
+SOURCES = {
+    "fwhm": {"maps": {"p": ["size"]}, "expression": "0.471 * p", "zero_is_missing": False},
+    "both": {"maps": {"p": ["size"], "n": ["none", "noise"]}, "expression": "p + n"},
+    "depth": {"maps": {"value": ["noise"]}, "expression": "", "zero_is_missing": True},
+    "size": ["size"],
+}
+RANGES = {"depth": (0.0, 30.0), "fwhm": (None, 1.2), "of_no_map": (0, 1)}
 
 
-def test_disk_full_keeps_the_old_map(tmp_path, monkeypatch):
-    path = tmp_path / "map.fits"
-    write_partial_map(path, np.arange(3), np.ones(3), nside=16, unit="")
-    before = path.read_bytes()
+def test_columns_derived_from_maps(tmp_path):
+    skies = two_maps(tmp_path)
+    maps = SurveyMaps.find(tmp_path, SOURCES, ranges=RANGES)
+    assert maps.paths == [tmp_path / "size.fits", tmp_path / "noise.fits"]
+    assert maps.maps["both.p"] is maps.maps["fwhm"] is maps.maps["size"]
+    rng = np.random.default_rng(1)
+    ra, dec = rng.uniform(0, 360, 2000), rng.uniform(-90, 90, 2000)
+    pixels = healpy.ang2pix(16, ra, dec, nest=True, lonlat=True)
+    size, noise = (skies[name][pixels].astype(float) for name in ("size", "noise"))
+    expected = {
+        "fwhm": np.where(0.471 * size <= 1.2, 0.471 * size, np.nan),
+        "both": size + noise,
+        "depth": np.where((noise >= 0) & (noise <= 30), noise, np.nan),
+        "size": size,
+    }
+    stored = maps.build_stores(tmp_path / "stores", region_of(ra, dec))
+    copies = [pickle.loads(pickle.dumps(stored))]
+    copies.append(StoredMaps.from_dict(json.loads(json.dumps(stored.to_dict()))))
+    for opened in (maps, stored, *copies):
+        found = opened.values_at(ra, dec)
+        assert list(found) == list(SOURCES)
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values.astype(np.float32))
+    assert len(list((tmp_path / "stores").iterdir())) == 2
 
-    def full(partial, *arguments, **keywords):
-        partial.write_bytes(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("fitsio.write", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_partial_map(path, np.arange(4), np.ones(4), nside=16, unit="")
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+def test_sources_of_every_preset_are_found_and_looked_up(tmp_path):
+    for name in ("des-y3-metacal", "des-y6", "lsst-ssi"):
+        sources = load_preset(name).map_sources
+        directory = tmp_path / name
+        pixels = np.arange(12 * 16**2)
+        for source in sources.values():
+            for pattern, *_ in source["maps"].values():
+                path = directory / (pattern.replace("*", "") + ".fits")
+                write_partial_map(path, pixels, np.full(pixels.size, 2.0), nside=16, unit="")
+        found = SurveyMaps.find(directory, sources).values_at([10.0], [-20.0])
+        assert set(found) == set(sources)
+        assert all(np.isfinite(values).all() for values in found.values())
+        if name == "lsst-ssi":
+            assert found["fwhm_r"] == pytest.approx(2.355 * 0.2 * 2)
+
+
+def test_expression_must_use_all_its_maps(tmp_path):
+    two_maps(tmp_path)
+    for source, message in (
+        ({"maps": {"p": ["size"]}, "expression": "p + q"}, "all of its maps"),
+        ({"maps": {"p": ["size"], "n": ["noise"]}, "expression": "p"}, "all of its maps"),
+        ({"maps": {"p": ["size"], "n": ["noise"]}, "expression": ""}, "all of its maps"),
+        ({"maps": {"p": ["size"]}, "expression": "p +"}, "survey property x"),
+    ):
+        with pytest.raises(BalrogError, match=message):
+            SurveyMaps.find(tmp_path, {"x": source})
+
+
+def test_missing_map_of_an_expression_is_named_with_its_alias(tmp_path):
+    two_maps(tmp_path)
+    source = {"maps": {"p": ["size"], "n": ["nowhere"]}, "expression": "p + n"}
+    with pytest.raises(BalrogError, match=r"x \(n\): nowhere"):
+        SurveyMaps.find(tmp_path, {"x": source})

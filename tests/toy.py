@@ -64,17 +64,13 @@ def toy_rows(rows: int, seed: int) -> dict[str, np.ndarray]:
 
 def write_toy_shards(directory, train=8_000, validation=1_000, test=1_000, seed=0):
     """Shards of toy rows, as prepare writes them."""
-    from data_prep.shards import SplitRows, write_shards
+    from shard_files import write_shards
 
     splits = {}
     for offset, (name, count) in enumerate(
         (("train", train), ("validation", validation), ("test", test))
     ):
-        rows = toy_rows(count, 10 * seed + offset + 1)
-        features = {
-            name: list(values.T) if values.ndim == 2 else values for name, values in rows.items()
-        }
-        splits[name] = SplitRows(features, np.arange(count))
+        splits[name] = toy_rows(count, 10 * seed + offset + 1)
     content = {
         "preset": "toy",
         "label": "toy: a known distribution",

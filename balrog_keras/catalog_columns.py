@@ -1,0 +1,207 @@
+"""What an emulator needs from a catalogue: columns found, converted, and rows made conditions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from balrog_keras.conditions import conditions_of, open_maps, row_ids_of
+from data_prep.catalogs import Catalog, Element
+from data_prep.column_values import EXTINCTION, column_values
+from data_prep.errors import BalrogError
+from data_prep.photometry import extinction_of
+from data_prep.preset import EBV, Preset, Source
+from data_prep.schema import Column
+from data_prep.selection import Selection
+
+if TYPE_CHECKING:
+    from balrog_keras.emulator import Emulator
+
+__all__ = ["CatalogColumns", "ConditionReader"]
+
+
+@dataclass(frozen=True)
+class CatalogColumns:
+    """Where a catalogue has what the emulator needs.
+
+    Attributes
+    ----------
+    conditions : mapping of str to sequence of str
+        Condition column -> its names in the catalogue, the first present counts
+        (``name`` or ``name[0]``). A condition that is not listed has its own name.
+    position : (sequence of str, sequence of str)
+        Names of right ascension and of declination, degrees.
+    row_id : sequence of str
+        Names of a column of whole numbers; empty for the row number.
+    keep : sequence of str
+        Columns copied to the output.
+    preset : Preset, optional
+        A survey's, with names, units, sentinels, expressions and extinction of the conditions;
+        values are converted to the emulator's units.
+    """
+
+    conditions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    position: tuple[Sequence[str], Sequence[str]] = (("ra",), ("dec",))
+    row_id: Sequence[str] = ()
+    keep: Sequence[str] = ()
+    preset: Preset | None = None
+
+    @classmethod
+    def of_preset(cls, preset: Preset, keep: Sequence[str] = ()) -> CatalogColumns:
+        """Names, units and conversions as a survey's preset states them."""
+        return cls(position=preset.position, row_id=preset.id, keep=keep, preset=preset)
+
+    @property
+    def vector_bands(self) -> Sequence[str]:
+        """Order of the bands in vector columns, for ``name[r]``."""
+        return self.preset.vector_bands if self.preset else ()
+
+    def source_of(self, column: Column) -> Source | None:
+        """The preset's source of a condition that it takes from the catalogue, else None."""
+        source = self.preset.sources.get(column.name) if self.preset else None
+        return source if source and source.inputs else None
+
+
+class ConditionReader:
+    """Turns batches of a catalogue into the conditions of an emulator.
+
+    Parameters
+    ----------
+    emulator : Emulator
+        Names and units of the conditions, and which maps they may come from.
+    catalog : Catalog
+        Opened.
+    columns : CatalogColumns
+        Names in the catalogue.
+    maps : path, optional
+        Directory of survey property maps, for survey properties that are no columns.
+
+    Attributes
+    ----------
+    unusable : Counter of str
+        Reason -> values of the rows read so far that mean nothing in the emulator's units.
+
+    Raises
+    ------
+    BalrogError
+        If a column or a map is missing.
+    """
+
+    def __init__(
+        self, emulator: Emulator, catalog: Catalog, columns: CatalogColumns, maps: Path | None
+    ) -> None:
+        self._info, self._schema = emulator.info, emulator.schema
+        self._catalog, self._columns = catalog, columns
+        # Sources and units are the preset's, what they become is the emulator's.
+        preset = columns.preset
+        self._preset = replace(preset, schema=emulator.schema) if preset else None
+        in_maps = emulator.info["map_patterns"] if maps is not None else ()
+        self._elements = {
+            column.name: self._find(column, optional=column.name in in_maps)
+            for column in self._conditions
+        }
+        absent = [name for name, found in self._elements.items() if not found]
+        self._maps = open_maps(maps, emulator.info, absent, self._dust_map(maps))
+        position = columns.position if self._maps is not None else ()
+        self._position = [self._require(names, "the position") for names in position]
+        self._row_id = self._require(columns.row_id, "the row id") if columns.row_id else None
+        for name in columns.keep:
+            if name not in catalog.widths:
+                self._require([name], "the output")
+        self.unusable: Counter[str] = Counter()
+
+    @property
+    def needed(self) -> list[str]:
+        """Columns of the catalogue to read."""
+        elements = [e for found in self._elements.values() for e in found.values()]
+        elements += [*self._position, *([self._row_id] if self._row_id else [])]
+        return list(dict.fromkeys([*(e.column for e in elements), *self._columns.keep]))
+
+    @property
+    def _conditions(self) -> tuple[Column, ...]:
+        return self._schema.truth + self._schema.survey
+
+    def _require(self, names: Sequence[str], needed_for: str) -> Element:
+        return self._catalog.require(names, needed_for, self._columns.vector_bands)
+
+    def _find(self, column: Column, optional: bool) -> dict[str, Element]:
+        """Alias -> catalogue column; empty if the column is looked up in a map."""
+        source = self._columns.source_of(column)
+        if source is None:
+            names = {"value": self._columns.conditions.get(column.name, (column.name,))}
+        else:
+            names = {alias: wanted.names for alias, wanted in source.inputs.items()}
+        bands = self._columns.vector_bands
+        if optional and not all(self._catalog.find(n, bands) for n in names.values()):
+            return {}
+        needed_for = f"{column.name} ({column.unit})"
+        found = {alias: self._require(n, needed_for) for alias, n in names.items()}
+        if source and source.extinction and source.extinction.columns:
+            extinction = self._catalog.find(source.extinction.columns, bands)
+            found |= {EXTINCTION: extinction} if extinction else {}
+        return found
+
+    def _coefficient(self, column: Column) -> float | None:
+        """R_b of a condition whose extinction comes from the E(B-V) map, else None."""
+        source = self._columns.source_of(column)
+        if source is None or source.extinction is None:
+            return None
+        return None if EXTINCTION in self._elements[column.name] else source.extinction.coefficient
+
+    def _dust_map(self, maps: Path | None) -> dict[str, Any]:
+        """The E(B-V) map as :func:`open_maps` takes it, if an extinction needs it."""
+        reddened = [c.name for c in self._conditions if self._coefficient(c) is not None]
+        if self._preset is None or not reddened:
+            return {}
+        if maps is None or EBV not in self._preset.map_sources:
+            raise BalrogError(
+                f"{self._catalog.path}: the extinction of {reddened[0]} must come from a column "
+                "named in the preset or from an E(B-V) map (--maps DIR); there is neither"
+            )
+        return {EBV: self._preset.map_sources[EBV]}
+
+    def row_ids(self, batch: Mapping[str, np.ndarray], first: int) -> np.ndarray:
+        """Ids of a batch's rows, int64 (N,); row numbers from `first` without an id column."""
+        rows = len(next(iter(batch.values())))
+        return row_ids_of(_values(batch, self._row_id) if self._row_id else None, rows, first)
+
+    def conditions(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Conditions of a batch's rows, float32 (N, C); unusable rows are NaN."""
+        looked_up = {}
+        if self._maps is not None:
+            ra, dec = (np.asarray(_values(batch, e), np.float64) for e in self._position)
+            looked_up = self._maps.values_at(ra, dec)
+        values = {
+            column.name: self._converted(column, batch, looked_up)
+            if self._elements[column.name]
+            else looked_up[column.name]
+            for column in self._conditions
+        }
+        return conditions_of(values, self._info)
+
+    def _converted(
+        self, column: Column, batch: Mapping[str, np.ndarray], looked_up: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        """A condition in the emulator's unit; NaN, and counted, where there is none."""
+        elements = self._elements[column.name]
+        if self._preset is None or self._columns.source_of(column) is None:
+            return _values(batch, elements["value"])
+        inputs = {alias: (_values(batch, e), e.column) for alias, e in elements.items()}
+        coefficient = self._coefficient(column)
+        if coefficient is not None:
+            inputs[EXTINCTION] = extinction_of(looked_up[EBV], coefficient), "E(B-V) map"
+        bad = Selection(len(next(iter(inputs.values()))[0]))
+        where = str(self._catalog.path)
+        values = column_values(inputs, column.name, self._preset, None, bad, where)
+        self.unusable.update(bad.dropped)
+        return np.where(bad.keep, values, np.float32(np.nan))
+
+
+def _values(batch: Mapping[str, np.ndarray], element: Element) -> np.ndarray:
+    values = batch[element.column]
+    return values if element.index is None else values[:, element.index]

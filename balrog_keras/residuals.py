@@ -1,0 +1,122 @@
+"""What is compared of measured columns: residuals, standardized values, colours."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import numpy as np
+
+from balrog_keras.transforms import MAGNITUDES, reference_indices, transformed, transforms_of
+from data_prep.schema import Schema
+
+__all__ = ["colours", "magnitude_families", "residuals", "standardized"]
+
+
+def residuals(schema: Schema, condition: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Transformed measured columns minus the transformed truth columns they refer to.
+
+    Parameters
+    ----------
+    schema : Schema
+        Names the reference and the transform of each measured column.
+    condition : float array, shape (N, C)
+        Truth and survey properties, physical units.
+    measured : float array, shape (N, M)
+        Measured columns, physical units.
+
+    Returns
+    -------
+    float64 array, shape (N, M)
+        In physical units where the transform is the identity, in dex where it is log10; without
+        a reference (see :func:`~balrog_keras.transforms.reference_indices`) the transformed value.
+    """
+    result = np.array(_transformed(schema, measured), np.float64)
+    references = transformed(condition, transforms_of(schema.truth + schema.survey))
+    for index, reference in enumerate(reference_indices(schema)):
+        if reference >= 0:
+            result[:, index] -= references[:, reference]
+    return result
+
+
+def standardized(
+    schema: Schema, measured: np.ndarray, location: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """Transformed measured columns in conditional scales from their conditional location.
+
+    Parameters
+    ----------
+    schema : Schema
+        Names the transform of each measured column.
+    measured : float array, shape (..., M)
+        Physical units.
+    location, scale : float array, shape (..., M)
+        Of the transformed columns, as an emulator's ``location_scale`` gives them.
+
+    Returns
+    -------
+    float array, shape (..., M)
+    """
+    result: np.ndarray = (_transformed(schema, measured) - location) / scale
+    return result
+
+
+def _transformed(schema: Schema, measured: np.ndarray) -> np.ndarray:
+    values: np.ndarray = transformed(measured, transforms_of(schema.measured))
+    return values
+
+
+def magnitude_families(schema: Schema) -> list[dict[str, int]]:
+    """Measured magnitudes that differ in their band alone, as ``meas_mag_r`` and ``meas_mag_i``.
+
+    A magnitude is in mag or asinh mag and refers to a truth column, which the error of a
+    magnitude does not.
+
+    Parameters
+    ----------
+    schema : Schema
+        Names of the bands and columns.
+
+    Returns
+    -------
+    list of dict of str to int
+        Band -> place among the measured columns, in the order of the schema's bands; at least
+        two bands each.
+    """
+    families: dict[str, dict[str, int]] = {}
+    for index, column in enumerate(schema.measured):
+        if column.unit not in MAGNITUDES or not column.reference:
+            continue
+        for band in schema.bands:
+            for match in re.finditer(re.escape(band), column.name):
+                others = column.name[: match.start()], column.name[match.end() :]
+                families.setdefault("{band}".join(others), {})[band] = index
+    return [
+        {band: members[band] for band in schema.bands if band in members}
+        for members in families.values()
+        if len(members) > 1
+    ]
+
+
+def colours(schema: Schema, measured: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Differences of magnitudes in neighbouring bands.
+
+    Parameters
+    ----------
+    schema : Schema
+        Tells which measured columns are magnitudes; see :func:`magnitude_families`.
+    measured : float array, shape (N, M)
+        Measured columns, physical units.
+
+    Returns
+    -------
+    names : list of str
+        For example ``["meas_mag_r - meas_mag_i"]``; empty with fewer than two magnitudes.
+    values : float64 array, shape (N, len(names)), mag
+    """
+    families = [list(family.values()) for family in magnitude_families(schema)]
+    pairs = [pair for places in families for pair in pairwise(places)]
+    names = [f"{schema.measured_names[a]} - {schema.measured_names[b]}" for a, b in pairs]
+    values = np.asarray(measured, np.float64)
+    columns = [values[:, a] - values[:, b] for a, b in pairs]
+    return names, np.stack(columns, axis=1) if columns else np.empty((len(values), 0))

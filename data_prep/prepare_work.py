@@ -1,0 +1,94 @@
+"""The directory in which a prepare job keeps what it has done, until the shards are whole."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import BalrogError
+from data_prep.files import write_json
+
+__all__ = ["discard_work", "open_work"]
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def open_work(out: Path, job: dict[str, Any], resume: bool) -> Iterator[Path]:
+    """Give the work directory of a job, locked against a second process.
+
+    It stays if the job is interrupted (so that ``--resume`` goes on) and goes when the job is
+    done or its input is bad.
+
+    Parameters
+    ----------
+    out : path
+        Directory of shards; the work directory lies hidden beside it.
+    job : dict
+        What the result depends on (JSON-able); a job can be resumed by the same one only.
+    resume : bool
+        Whether to go on with an interrupted job; otherwise what it left is deleted.
+
+    Yields
+    ------
+    pathlib.Path
+
+    Raises
+    ------
+    BalrogError
+        If another process is at it, or the job to resume was another one.
+    """
+    work = out.with_name(f".{out.name}.prepare")
+    work.mkdir(parents=True, exist_ok=True)
+    with open(work / "lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BalrogError(
+                f"another prepare is writing {out}; wait for it or give another --out"
+            ) from None
+        _begin(work, out, job, resume)
+        try:
+            yield work
+        except BalrogError:
+            discard_work(work)
+            raise
+        except BaseException:
+            logger.info("what is done is kept; run the same command with --resume to go on")
+            raise
+        discard_work(work)
+
+
+def _begin(work: Path, out: Path, job: dict[str, Any], resume: bool) -> None:
+    saved, digest = work / "job.json", hashlib.sha256(json.dumps(job).encode()).hexdigest()
+    if resume and saved.is_file():
+        content = json.loads(saved.read_text(encoding="utf-8"))
+        before = content["job"]
+        if content["sha256"] == digest:
+            logger.info("going on with what an interrupted job had done")
+            return
+        changed = [key for key in sorted({*before, *job}) if before.get(key) != job.get(key)]
+        raise BalrogError(
+            f"--resume must repeat the interrupted job; changed: {', '.join(changed)}; give the "
+            f"same options and files, or start anew without --resume ({out})"
+        )
+    if resume:
+        logger.info("there is no interrupted job at %s; starting anew", out)
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()
+    write_json(saved, {"sha256": digest, "job": job})
+
+
+def discard_work(work: Path) -> None:
+    """Delete the work directory."""
+    shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,175 @@
+import pytest
+from memory_catalog import MemoryCatalog
+from small_survey import make_injections, make_preset
+
+from data_prep.errors import BalrogError
+from data_prep.table_specs import deep_spec, neighbor_spec, require_cuts, table_spec
+
+CUT = {"column": ["flag", "flags"], "operator": "==", "value": 0, "table": "detection",
+       "rows": "all"}  # fmt: skip
+EXTINCTION = {"extinction": {"column": ["a_{band}"], "map": ["ebv"], "coefficient": 2.0}}
+
+
+def catalog(*without, **more):
+    columns = make_injections(20)
+    return MemoryCatalog({k: v for k, v in columns.items() if k not in without} | more)
+
+
+def elements(spec):
+    return {field: str(element) for field, element in spec.elements.items()}
+
+
+def test_every_column_is_found(tmp_path):
+    preset = make_preset(tmp_path, cuts=[CUT], weight="weight")
+    matched = table_spec("matched", catalog(), preset, None, None)
+    assert elements(matched) == {
+        "parent_id": "parent", "ra": "ra", "dec": "dec", "row_id": "id", "weight": "weight",
+        "true_r value": "t_r", "true_i value": "t_i", "meas_r value": "m_r",
+        "meas_i value": "m_i", "cut 0 value": "flag",
+    }  # fmt: skip
+    assert matched.columns == ("true_r", "true_i", "meas_r", "meas_i")
+    detection = table_spec("detection", catalog("m_r"), preset, None, None)
+    assert detection.columns == ("true_r", "true_i")
+    assert elements(detection)["detected value"] == "found"
+
+
+def test_alternatives_in_their_order(tmp_path):
+    preset = make_preset(tmp_path, position=[["injected_ra", "ra"], ["dec", "ra"]])
+    assert elements(table_spec("matched", catalog(), preset, None, None))["ra"] == "ra"
+    both = catalog(injected_ra=make_injections(20)["ra"])
+    assert elements(table_spec("matched", both, preset, None, None))["ra"] == "injected_ra"
+
+
+@pytest.mark.parametrize("missing", [["ra"], ["dec"], ["ra", "dec"], ["t_r"], ["parent"]])
+def test_what_the_matched_catalogue_lacks_is_borrowed(tmp_path, missing):
+    preset = make_preset(tmp_path, weight="weight")
+    detection = table_spec("detection", catalog(), preset, None, None)
+    spec = table_spec("matched", catalog(*missing, "weight"), preset, None, detection)
+    expected = {
+        "ra": {"ra", "dec", "region"}, "dec": {"ra", "dec", "region"}, "t_r": {"true_r"},
+        "parent": {"parent_id"},
+    }  # fmt: skip
+    assert spec.borrowed == {"weight", *expected[missing[0]]}
+    assert not {"ra", "dec"} & set(spec.elements) or missing[0] in ("t_r", "parent")
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("id", "the id of an injection"),
+        ("parent", "the parent"),
+        ("ra", "the position"),
+        ("dec", "the position"),
+        ("t_r", r"true_r \(mag\)"),
+        ("m_i", r"meas_i \(mag\)"),
+    ],
+)
+def test_missing_column_is_named(tmp_path, column, text):
+    preset = make_preset(tmp_path)
+    with pytest.raises(BalrogError, match=f"{text} needs the column {column}, which is missing"):
+        table_spec("matched", catalog(column), preset, None, None)
+
+
+def test_measured_columns_are_never_borrowed(tmp_path):
+    preset = make_preset(tmp_path)
+    detection = table_spec("detection", catalog(), preset, None, None)
+    with pytest.raises(BalrogError, match="needs the column m_r"):
+        table_spec("matched", catalog("m_r"), preset, None, detection)
+
+
+def test_redraws_detection_catalogue_may_lack_what_the_redraw_has(tmp_path):
+    preset = make_preset(tmp_path, cuts=[CUT])
+    lacking = catalog("ra", "dec", "parent", "t_r", "t_i", "m_r", "m_i", "found")
+    partner = table_spec("oracle-detection", lacking, preset, None, None)
+    assert elements(partner) == {"row_id": "id", "cut 0 value": "flag"}
+    assert table_spec("oracle", catalog(), preset, None, partner).borrowed == frozenset()
+    with pytest.raises(BalrogError, match="the position needs the column ra"):
+        table_spec("oracle", catalog("ra"), preset, None, partner)
+
+
+def test_parents_need_not_be_known(tmp_path):
+    preset = make_preset(tmp_path, parent=None)
+    spec = table_spec("matched", catalog("parent"), preset, None, None)
+    assert "parent_id" not in spec.elements
+    assert spec.borrowed == frozenset()
+
+
+def test_detection_catalogue_needs_what_is_detected(tmp_path):
+    with pytest.raises(BalrogError, match="needs the column found"):
+        table_spec("detection", catalog("found"), make_preset(tmp_path), None, None)
+    preset = make_preset(tmp_path, detected=None)
+    with pytest.raises(BalrogError, match="needs `detected` in the preset"):
+        table_spec("detection", catalog(), preset, None, None)
+
+
+def test_deep_table(tmp_path):
+    preset = make_preset(tmp_path, deep={"id": "deep_id"}, truth=EXTINCTION)
+    columns = make_injections(20)
+    table = MemoryCatalog({"deep_id": columns["parent"], "t_r": columns["t_r"],
+                           "a_r": columns["t_r"], "m_r": columns["m_r"]})  # fmt: skip
+    deep = deep_spec(table, preset)
+    assert (deep.columns, deep.reddened) == (("true_r",), frozenset({"true_r"}))
+    spec = table_spec("matched", catalog("t_r"), preset, deep, None)
+    assert (spec.columns, spec.deep_columns) == (("true_i", "meas_r", "meas_i"), ("true_r",))
+    assert spec.values == (*spec.columns, "true_r")
+    assert spec.reddened == {"true_r"}
+    # What the catalogue itself has is not taken from the parents.
+    assert table_spec("matched", catalog(), preset, deep, None).deep_columns == ()
+
+
+def test_deep_table_that_the_preset_does_not_know(tmp_path):
+    with pytest.raises(BalrogError, match="preset small says nothing of a deep-field table"):
+        deep_spec(catalog(), make_preset(tmp_path))
+    preset = make_preset(tmp_path, deep={"id": "deep_id"})
+    with pytest.raises(BalrogError, match="the id of a deep-field galaxy needs the column deep_id"):
+        deep_spec(catalog(), preset)
+
+
+def test_extinction_from_the_catalogue_that_has_it(tmp_path):
+    preset = make_preset(tmp_path, truth=EXTINCTION)
+    columns = make_injections(20)
+    detection = table_spec(
+        "detection", catalog(a_r=columns["t_r"], a_i=columns["t_i"]), preset, None, None
+    )
+    assert detection.reddened == {"true_r", "true_i"}
+    borrowing = table_spec("matched", catalog("t_r"), preset, None, detection)
+    assert borrowing.reddened == {"true_r"}
+    assert elements(detection)["true_i extinction"] == "a_i"
+
+
+def test_missing_cuts(tmp_path):
+    preset = make_preset(tmp_path, cuts=[CUT])
+    lacking = table_spec("matched", catalog("flag"), preset, None, None)
+    with pytest.raises(BalrogError, match="cut flag == 0 needs the column flag or flags of the "
+                       "detection catalogue, which is missing; give --detection"):  # fmt: skip
+        require_cuts(preset, {"matched": lacking}, "matched")
+    with pytest.raises(BalrogError, match="give --replicate-detection"):
+        require_cuts(preset, {"oracle": lacking}, "oracle")
+    detection = table_spec("detection", catalog(), preset, None, None)
+    assert require_cuts(preset, {"matched": lacking, "detection": detection}, "matched") == []
+    preset = make_preset(tmp_path, cuts=[CUT | {"optional": True}])
+    assert require_cuts(preset, {"matched": lacking}, "matched") == ["flag == 0"]
+
+
+def test_cut_on_an_expression_needs_all_of_its_columns(tmp_path):
+    cut = {"inputs": {"a": "m_r", "b": "other"}, "expression": "a < b", "table": "matched",
+           "rows": "detected"}  # fmt: skip
+    preset = make_preset(tmp_path, cuts=[cut])
+    spec = table_spec("matched", catalog(), preset, None, None)
+    assert not spec.aliases("cut 0")
+    with pytest.raises(BalrogError, match="cut a < b needs the column m_r and other"):
+        require_cuts(preset, {"matched": spec}, "matched")
+
+
+def test_too_many_cuts(tmp_path):
+    preset = make_preset(tmp_path, cuts=[CUT] * 33)
+    spec = table_spec("matched", catalog(), preset, None, None)
+    with pytest.raises(BalrogError, match="may have 32 cuts, found 33"):
+        require_cuts(preset, {"matched": spec}, "matched")
+
+
+def test_neighbours_need_positions(tmp_path):
+    preset = make_preset(tmp_path)
+    assert elements(neighbor_spec(catalog(), preset)) == {"ra": "ra", "dec": "dec"}
+    with pytest.raises(BalrogError, match="the position of a neighbour needs the column dec"):
+        neighbor_spec(catalog("dec"), preset)
