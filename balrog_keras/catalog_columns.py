@@ -12,9 +12,9 @@ import numpy as np
 
 from balrog_keras.conditions import conditions_of, open_maps, row_ids_of
 from data_prep.catalogs import Catalog, Element
-from data_prep.column_values import EXTINCTION, column_values
 from data_prep.errors import BalrogError
 from data_prep.photometry import extinction_of
+from data_prep.preparation.column_values import EXTINCTION, column_values
 from data_prep.preset import EBV, Preset, Source
 from data_prep.schema import Column
 from data_prep.selection import Selection

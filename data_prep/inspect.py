@@ -13,7 +13,7 @@ from data_prep.errors import BalrogError
 if TYPE_CHECKING:
     import numpy as np
 
-    from data_prep.footprint import Footprint
+    from data_prep.inspection.footprint import Footprint
 
 __all__ = ["add_arguments", "run"]
 
@@ -68,9 +68,9 @@ def run(arguments: argparse.Namespace) -> None:
     BalrogError
         If it is none of what this package knows, is damaged, or cannot be drawn.
     """
-    from data_prep.file_kind import kind_of
-    from data_prep.map_header import split_column
-    from data_prep.preset_fit import load_presets
+    from data_prep.inspection.file_kind import kind_of
+    from data_prep.inspection.preset_fit import load_presets
+    from data_prep.map_formats.map_header import split_column
 
     path, _ = split_column(arguments.path)
     if not path.exists():
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _require_drawable(plot: Path, path: Path, kind: str) -> None:
-    from data_prep.sky_plot import PLOT_SUFFIXES
+    from data_prep.inspection.sky_plot import PLOT_SUFFIXES
 
     if plot.suffix not in PLOT_SUFFIXES:
         raise BalrogError(
@@ -101,8 +101,8 @@ def _require_drawable(plot: Path, path: Path, kind: str) -> None:
 
 
 def _map(arguments: argparse.Namespace, nest: bool | None, presets: list[Any]) -> list[str]:
-    from data_prep.inspect_map import describe_map
-    from data_prep.map_file import SurveyMap
+    from data_prep.inspection.inspect_map import describe_map
+    from data_prep.map_formats.map_file import SurveyMap
 
     survey_map = SurveyMap.open(arguments.path, arguments.map_nside, nest)
     lines, content = describe_map(survey_map, presets)
@@ -113,7 +113,7 @@ def _map(arguments: argparse.Namespace, nest: bool | None, presets: list[Any]) -
 
 def _catalog(arguments: argparse.Namespace, presets: list[Any]) -> list[str]:
     from data_prep.catalogs import open_catalog
-    from data_prep.inspect_catalog import describe_catalog
+    from data_prep.inspection.inspect_catalog import describe_catalog
 
     catalog = open_catalog(arguments.path, arguments.allow_pickle)
     lines, footprint = describe_catalog(catalog, presets)
@@ -130,7 +130,7 @@ def _catalog(arguments: argparse.Namespace, presets: list[Any]) -> list[str]:
 def _directory(
     arguments: argparse.Namespace, kind: str, nest: bool | None, presets: list[Any]
 ) -> list[str]:
-    from data_prep import inspect_directory as describe
+    from data_prep.inspection import inspect_directory as describe
 
     if kind == "shards":
         return describe.describe_shards(arguments.path)
@@ -152,7 +152,7 @@ def _draw(
     label: str,
     unit: str,
 ) -> None:
-    from data_prep.sky_plot import sky_plot
+    from data_prep.inspection.sky_plot import sky_plot
 
     if arguments.plot is None:
         return

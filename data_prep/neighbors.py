@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import BalrogError
-from data_prep.map_file import pixels_at
+from data_prep.map_formats.map_file import pixels_at
 from data_prep.sources import Neighbor
 
 __all__ = ["SELF_ARCSEC", "neighbor_density", "neighbor_flux_ratio", "neighbor_values", "sky_cells"]

@@ -20,15 +20,15 @@ from data_prep.errors import BalrogError
 from data_prep.files import replace_directory
 from data_prep.manifest import MANIFEST_NAME, Manifest
 from data_prep.partitions import Runner, open_runner
-from data_prep.prepare_assemble import assemble, check_results, total
-from data_prep.prepare_job import Job
-from data_prep.prepare_neighbors import cell_tasks, find_neighbors
-from data_prep.prepare_plan import Plan, plan_job
-from data_prep.prepare_read import read_range, read_tasks
+from data_prep.preparation.prepare_assemble import assemble, check_results, total
+from data_prep.preparation.prepare_job import Job
+from data_prep.preparation.prepare_neighbors import cell_tasks, find_neighbors
+from data_prep.preparation.prepare_plan import Plan, plan_job
+from data_prep.preparation.prepare_read import read_range, read_tasks
+from data_prep.preparation.prepare_summary import summary
+from data_prep.preparation.prepare_work import open_work
+from data_prep.preparation.prepare_write import WriteTask, write_shard
 from data_prep.prepare_settings import PrepareSettings, add_arguments, settings_from
-from data_prep.prepare_summary import summary
-from data_prep.prepare_work import open_work
-from data_prep.prepare_write import WriteTask, write_shard
 from data_prep.preset import EBV
 from data_prep.provenance import provenance
 from data_prep.splits import (

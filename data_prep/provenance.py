@@ -30,7 +30,8 @@ def provenance(command: str, sources: Iterable[Path]) -> dict[str, Any]:
     Returns
     -------
     dict
-        command, sources (name, bytes, sha256), versions, created (UTC, ISO 8601).
+        command, sources (name, bytes, sha256; None for what is no file), versions, created (UTC,
+        ISO 8601).
     """
     versions = {"python": platform.python_version(), "data_prep": data_prep.__version__}
     for package in _PACKAGES:
@@ -40,13 +41,16 @@ def provenance(command: str, sources: Iterable[Path]) -> dict[str, Any]:
             continue
     return {
         "command": command,
-        "sources": [
-            {"name": path.name, "bytes": _bytes_of(path), "sha256": sha256_of(path)}
-            for path in sources
-        ],
+        "sources": [_describe(path) for path in sources],
         "versions": versions,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    if not path.exists():  # computed, not read
+        return {"name": path.name, "bytes": None, "sha256": None}
+    return {"name": path.name, "bytes": _bytes_of(path), "sha256": sha256_of(path)}
 
 
 def _bytes_of(path: Path) -> int:

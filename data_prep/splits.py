@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import BalrogError
-from data_prep.map_file import pixels_at
+from data_prep.map_formats.map_file import pixels_at
 
 __all__ = [
     "REGION_NEST",

@@ -16,12 +16,12 @@ import numpy as np
 
 from data_prep.errors import BalrogError
 from data_prep.expressions import names_in
-from data_prep.map_cache import CachedMap
-from data_prep.map_columns import MapColumn, look_up
-from data_prep.map_file import SurveyMap, pixels_at
-from data_prep.map_finding import MAP_SUFFIXES, find_map
-from data_prep.map_store import MapStore
-from data_prep.map_writing import write_partial_map
+from data_prep.map_formats.map_cache import CachedMap
+from data_prep.map_formats.map_columns import MapColumn, look_up
+from data_prep.map_formats.map_file import SurveyMap, pixels_at
+from data_prep.map_formats.map_finding import MAP_SUFFIXES, find_map
+from data_prep.map_formats.map_store import MapStore
+from data_prep.map_formats.map_writing import write_partial_map
 
 __all__ = [
     "StoredMaps",
@@ -164,7 +164,7 @@ class SurveyMaps:
         ra_deg, dec_deg : array_like, shape (N,)
             As for :func:`pixels_at`.
         interpolate : bool
-            See :func:`data_prep.map_columns.look_up`.
+            See :func:`data_prep.map_formats.map_columns.look_up`.
 
         Returns
         -------

@@ -11,9 +11,9 @@ import numpy as np
 from memory_catalog import MemoryCatalog
 from small_survey import NSIDE, found_of, make_injections, write_preset
 
-from data_prep.prepare_job import Job
-from data_prep.prepare_plan import plan_job
-from data_prep.prepare_read import read_range, read_tasks
+from data_prep.preparation.prepare_job import Job
+from data_prep.preparation.prepare_plan import plan_job
+from data_prep.preparation.prepare_read import read_range, read_tasks
 from data_prep.prepare_settings import PrepareSettings
 
 CUT = {"column": "flag", "operator": "==", "value": 0, "table": "detection", "rows": "all"}

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_prep import catalog_csv
+from data_prep.catalog_formats import catalog_csv
 from data_prep.catalogs import open_catalog
 from data_prep.errors import BalrogError
 

@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 from small_survey import ASINH, make_preset
 
-from data_prep.column_values import catalog_unit, column_values, require_plausible_column
 from data_prep.errors import BalrogError
+from data_prep.preparation.column_values import (
+    catalog_unit,
+    column_values,
+    require_plausible_column,
+)
 from data_prep.selection import Selection
 
 

@@ -3,10 +3,10 @@ import pytest
 from memory_catalog import MemoryCatalog
 from small_survey import make_injections, make_preset
 
-from data_prep.deep_table import DeepTable, join_deep
 from data_prep.errors import BalrogError
-from data_prep.injections import read_rows
-from data_prep.table_specs import deep_spec, table_spec
+from data_prep.preparation.deep_table import DeepTable, join_deep
+from data_prep.preparation.injections import read_rows
+from data_prep.preparation.table_specs import deep_spec, table_spec
 
 
 def make_parents():

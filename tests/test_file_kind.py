@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_prep.file_kind import kind_of
+from data_prep.inspection.file_kind import kind_of
 
 NSIDE = 16
 SKY = np.arange(12 * NSIDE**2, dtype=np.float32)

@@ -6,7 +6,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from data_prep.errors import BalrogError
-from data_prep.fits_stream import read_hdus, require_checksums, whole
+from data_prep.map_formats.fits_stream import read_hdus, require_checksums, whole
 
 KEYWORDS = {
     "TEXT": "it's quoted / not a comment",
@@ -89,7 +89,7 @@ def test_a_file_without_checksums_passes(tmp_path):
 
 
 def test_checksums_are_computed_in_parts(path, monkeypatch):
-    monkeypatch.setattr("data_prep.fits_stream._CHUNK", 2880)
+    monkeypatch.setattr("data_prep.map_formats.fits_stream._CHUNK", 2880)
     require_checksums(path)
 
 

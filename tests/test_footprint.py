@@ -2,7 +2,7 @@ import healpy
 import numpy as np
 import pytest
 
-from data_prep.footprint import Bounds, Footprint
+from data_prep.inspection.footprint import Bounds, Footprint
 
 
 def footprint_of(ra, dec, nside=1024):

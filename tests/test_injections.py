@@ -7,9 +7,9 @@ from memory_catalog import MemoryCatalog
 from small_survey import make_injections, make_preset
 
 from data_prep.errors import BalrogError
-from data_prep.injections import NO_REGION, match_rows, read_rows
+from data_prep.preparation.injections import NO_REGION, match_rows, read_rows
+from data_prep.preparation.table_specs import table_spec
 from data_prep.splits import keyed_hash
-from data_prep.table_specs import table_spec
 
 CUTS = [
     {"column": "flag", "operator": "==", "value": 0, "table": "detection", "rows": "all"},

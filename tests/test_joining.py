@@ -6,7 +6,7 @@ from small_job import CUT, SkyMaps, chunks_of, make_job, make_settings, make_sky
 from small_survey import found_of, make_injections, sky_values
 
 from data_prep.errors import BalrogError
-from data_prep.joining import join_tables, look_up, read_tables
+from data_prep.preparation.joining import join_tables, look_up, read_tables
 
 OWN_CUT = {
     "column": "flag",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sky_maps import LAYOUTS, NSIDE, make_positions, make_sky, value_at, write_sky
 
-from data_prep.map_file import SurveyMap
+from data_prep.map_formats.map_file import SurveyMap
 from data_prep.splits import region_of
 from data_prep.survey_maps import SurveyMaps
 

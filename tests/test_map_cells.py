@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from data_prep.errors import BalrogError
-from data_prep.fits_stream import read_hdus, whole
-from data_prep.map_cells import stream_cells, table_cells
+from data_prep.map_formats.fits_stream import read_hdus, whole
+from data_prep.map_formats.map_cells import stream_cells, table_cells
 
 ROWS = 500
 NUMBERS = {"byte": 1, "short": 1, "long": 1, "real": 1, "pair": 2, "double": 1, "many": 64}
@@ -31,7 +31,7 @@ def table(tmp_path_factory):
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("window", [1, 4000, 1 << 26])
 def test_values_looked_up_are_those_of_fitsio(table, name, window, monkeypatch):
-    monkeypatch.setattr("data_prep.map_cells._WINDOW_BYTES", window)
+    monkeypatch.setattr("data_prep.map_formats.map_cells._WINDOW_BYTES", window)
     path, _ = table
     cells = table_cells(path, read_hdus(path)[1])[name]
     expected = fitsio.read(path, columns=name).ravel()
@@ -45,7 +45,7 @@ def test_values_looked_up_are_those_of_fitsio(table, name, window, monkeypatch):
 @pytest.mark.parametrize("gzipped", [False, True])
 @pytest.mark.parametrize("batch", [1, 5000, 1 << 23])
 def test_streamed_values_are_those_of_fitsio(table, batch, gzipped, tmp_path, monkeypatch):
-    monkeypatch.setattr("data_prep.map_cells._STREAM_BYTES", batch)
+    monkeypatch.setattr("data_prep.map_formats.map_cells._STREAM_BYTES", batch)
     path, rows = table
     if gzipped:
         path = tmp_path / "table.fits.gz"

@@ -4,8 +4,8 @@ import pytest
 from sky_maps import LAYOUTS, make_positions, make_sky, write_sky
 
 from data_prep.errors import BalrogError
-from data_prep.map_columns import MapColumn, look_up
-from data_prep.map_file import pixels_at
+from data_prep.map_formats.map_columns import MapColumn, look_up
+from data_prep.map_formats.map_file import pixels_at
 from data_prep.survey_maps import SurveyMaps
 
 NSIDE = 128
@@ -96,7 +96,7 @@ def test_interpolation_is_healpys(tmp_path, layout, nest, nside):
 
 
 def test_interpolation_leaves_missing_pixels_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("data_prep.map_columns._INTERPOLATED_ROWS", 1000)
+    monkeypatch.setattr("data_prep.map_formats.map_columns._INTERPOLATED_ROWS", 1000)
     sky = make_sky(16, np.float64)
     sky[:800] = healpy.UNSEEN
     path = write_sky(tmp_path / "map", sky, "partial", False)

@@ -2,9 +2,9 @@ import healpy
 import numpy as np
 import pytest
 
-from data_prep.map_content import MapContent
-from data_prep.map_file import SurveyMap
-from data_prep.preset_fit import load_presets
+from data_prep.inspection.map_content import MapContent
+from data_prep.inspection.preset_fit import load_presets
+from data_prep.map_formats.map_file import SurveyMap
 
 NSIDE = 128
 

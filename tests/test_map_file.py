@@ -10,8 +10,8 @@ from astropy.io import fits
 from sky_maps import LAYOUTS, make_positions, make_sky, value_at, write_sky, write_table
 
 from data_prep.errors import BalrogError
-from data_prep.fits_stream import read_hdus
-from data_prep.map_file import SurveyMap, pixels_at
+from data_prep.map_formats.fits_stream import read_hdus
+from data_prep.map_formats.map_file import SurveyMap, pixels_at
 
 NSIDE = 64
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from data_prep.errors import BalrogError
-from data_prep.map_file import SurveyMap
-from data_prep.map_finding import find_map
-from data_prep.map_writing import write_partial_map
+from data_prep.map_formats.map_file import SurveyMap
+from data_prep.map_formats.map_finding import find_map
+from data_prep.map_formats.map_writing import write_partial_map
 
 
 def write(path):

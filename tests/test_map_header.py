@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from data_prep.errors import BalrogError
-from data_prep.map_file import SurveyMap
+from data_prep.map_formats.map_file import SurveyMap
 
 NSIDE = 64
 

@@ -9,7 +9,7 @@ import pytest
 from sky_maps import make_positions
 
 from data_prep.errors import BalrogError
-from data_prep.map_file import SurveyMap
+from data_prep.map_formats.map_file import SurveyMap
 
 NSIDE, NSIDE_COVERAGE = 128, 8
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -124,7 +124,7 @@ def test_only_coverage_pixels_of_the_positions_are_read(write, monkeypatch):
 
 @pytest.mark.parametrize("nside_coverage", [1, 32, 128])
 def test_blocks_of_an_area_hold_all_its_pixels(tmp_path, nside_coverage, monkeypatch):
-    monkeypatch.setattr("data_prep.map_healsparse._BATCH_PIXELS", 3000)
+    monkeypatch.setattr("data_prep.map_formats.map_healsparse._BATCH_PIXELS", 3000)
     sparse = healsparse.HealSparseMap.make_empty(nside_coverage, NSIDE, np.float32)
     sparse[np.arange(12 * NSIDE**2)] = np.arange(12 * NSIDE**2, dtype=np.float32)
     sparse.write(str(tmp_path / "map.hsp"))

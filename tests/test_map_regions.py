@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from sky_maps import make_positions, make_sky, write_sky
 
-from data_prep.map_file import SurveyMap, pixels_at
-from data_prep.map_regions import RegionGrid, nested_blocks, runs
+from data_prep.map_formats.map_file import SurveyMap, pixels_at
+from data_prep.map_formats.map_regions import RegionGrid, nested_blocks, runs
 from data_prep.splits import region_of
 
 

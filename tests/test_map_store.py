@@ -9,8 +9,8 @@ import pytest
 from sky_maps import LAYOUTS, NSIDE, make_positions, make_sky, value_at, write_sky, write_table
 
 from data_prep.errors import BalrogError
-from data_prep.map_file import SurveyMap
-from data_prep.map_store import MapStore
+from data_prep.map_formats.map_file import SurveyMap
+from data_prep.map_formats.map_store import MapStore
 from data_prep.splits import region_of
 
 EVERYWHERE = np.arange(12 * 64**2)
@@ -63,7 +63,7 @@ def test_full_sky_fits_file_is_its_own_store(tmp_path, several, dtype):
 
 
 def test_last_of_a_repeated_pixel_counts_in_all_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("data_prep.map_cells._STREAM_BYTES", 2000)
+    monkeypatch.setattr("data_prep.map_formats.map_cells._STREAM_BYTES", 2000)
     rng = np.random.default_rng(0)
     pixels, values = rng.integers(0, 12 * NSIDE**2, 50_000), rng.normal(size=50_000)
     values[::9] = healpy.UNSEEN

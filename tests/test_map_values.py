@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from data_prep.errors import BalrogError
-from data_prep.map_values import Encoding
+from data_prep.map_formats.map_values import Encoding
 
 
 def test_every_kind_of_missing_value_is_nan_and_others_stay():

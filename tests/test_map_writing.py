@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from data_prep.errors import BalrogError
-from data_prep.map_file import SurveyMap
-from data_prep.map_writing import write_partial_map
+from data_prep.map_formats.map_file import SurveyMap
+from data_prep.map_formats.map_writing import write_partial_map
 
 
 def test_written_map_is_healpys_own_and_carries_its_header(tmp_path):

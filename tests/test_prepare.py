@@ -12,8 +12,8 @@ import data_prep
 from data_prep.errors import BalrogError
 from data_prep.files import sha256_of
 from data_prep.manifest import Manifest
+from data_prep.preparation.prepare_summary import summary
 from data_prep.prepare import prepare
-from data_prep.prepare_summary import summary
 from data_prep.shards import read_split
 from data_prep.splits import assign_splits, region_of, split_of_parents
 

@@ -5,8 +5,8 @@ from test_prepare_write import SKY, rows_of, write
 
 from data_prep.errors import BalrogError
 from data_prep.manifest import Manifest
-from data_prep.prepare_assemble import assemble, check_results, total
-from data_prep.prepare_summary import summary
+from data_prep.preparation.prepare_assemble import assemble, check_results, total
+from data_prep.preparation.prepare_summary import summary
 from data_prep.shards import read_split
 from data_prep.splits import SPLITS
 

@@ -19,8 +19,8 @@ from survey_files import write_table
 from data_prep.errors import BalrogError
 from data_prep.files import sha256_of
 from data_prep.manifest import Manifest
+from data_prep.preparation.prepare_work import open_work
 from data_prep.prepare import prepare
-from data_prep.prepare_work import open_work
 
 ROOT = Path(__file__).parents[1]
 
@@ -152,7 +152,7 @@ def test_killed_job_goes_on(survey, prepared, tmp_path, monkeypatch, stage):
     }
     assert len(finished) >= 2
     assert bool(pieces) == (stage == "write")
-    monkeypatch.setattr("data_prep.prepare_work.discard_work", lambda work: None)
+    monkeypatch.setattr("data_prep.preparation.prepare_work.discard_work", lambda work: None)
     prepare(replace(job, resume=True))
     assert split_bytes(job.out) == split_bytes(survey.settings.out)
     for path, stamp in (finished | pieces).items():
@@ -177,7 +177,7 @@ def fail_after(monkeypatch, where, calls):
 @pytest.mark.parametrize(
     ("where", "calls"),
     [
-        ("data_prep.prepare_read.write_chunk", 3),
+        ("data_prep.preparation.prepare_read.write_chunk", 3),
         ("data_prep.partitions.write_json", 5),
         ("data_prep.shards.frame_records", 20),
         ("data_prep.manifest.write_json", 0),

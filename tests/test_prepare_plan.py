@@ -7,8 +7,8 @@ from small_job import make_settings, tables_of
 from small_survey import ASINH, found_of, make_injections, write_columns
 
 from data_prep.errors import BalrogError
-from data_prep.prepare_plan import plan_job
-from data_prep.row_order import RowOrderCatalog
+from data_prep.preparation.prepare_plan import plan_job
+from data_prep.preparation.row_order import RowOrderCatalog
 
 ONE_CATALOGUE = {"join": "none", "id": None}
 

@@ -7,10 +7,10 @@ from small_job import chunks_of, make_job, make_settings
 from small_survey import found_of, make_injections
 
 from data_prep.errors import BalrogError
-from data_prep.prepare_job import Job
-from data_prep.prepare_plan import plan_job
-from data_prep.prepare_read import read_range, read_tasks
-from data_prep.spill import read_bucket
+from data_prep.preparation.prepare_job import Job
+from data_prep.preparation.prepare_plan import plan_job
+from data_prep.preparation.prepare_read import read_range, read_tasks
+from data_prep.preparation.spill import read_bucket
 from data_prep.splits import region_of, unpack_regions
 
 

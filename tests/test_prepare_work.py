@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from data_prep.errors import BalrogError
-from data_prep.prepare_work import discard_work, open_work
+from data_prep.preparation.prepare_work import discard_work, open_work
 
 JOB = {"shards": "3", "split": "sky"}
 
@@ -88,7 +88,7 @@ def test_nothing_to_resume_starts_anew(tmp_path, caplog):
 
 def test_second_process_is_refused_until_the_first_ends(tmp_path):
     code = (
-        "import sys, pathlib, data_prep.prepare_work as w\n"
+        "import sys, pathlib, data_prep.preparation.prepare_work as w\n"
         "with w.open_work(pathlib.Path(sys.argv[1]), {}, False):\n"
         "    print('in', flush=True)\n"
         "    sys.stdin.readline()\n"

@@ -4,7 +4,7 @@ from small_job import SkyMaps, make_job, make_settings, make_sky, tables_of
 from small_survey import found_of, make_injections, sky_values
 
 from data_prep.errors import BalrogError
-from data_prep.prepare_write import (
+from data_prep.preparation.prepare_write import (
     WriteTask,
     piece_path,
     read_summary,

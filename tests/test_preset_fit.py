@@ -5,7 +5,7 @@ from format_files import write_format
 from format_world import drawn_world
 
 from data_prep.catalogs import open_catalog
-from data_prep.preset_fit import (
+from data_prep.inspection.preset_fit import (
     catalog_fits,
     find_column,
     load_presets,

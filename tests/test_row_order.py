@@ -6,7 +6,7 @@ from memory_catalog import MemoryCatalog
 from small_survey import found_of, make_injections, make_preset
 
 from data_prep.errors import BalrogError
-from data_prep.row_order import RowOrderCatalog
+from data_prep.preparation.row_order import RowOrderCatalog
 
 MEASURED = ("m_r", "m_i", "flux", "flag", "meas_ra", "meas_dec")
 
@@ -53,7 +53,7 @@ def read(catalog, names, batch_rows, pieces=None):
 @pytest.mark.parametrize("kind", [MemoryCatalog, RaggedCatalog])
 @pytest.mark.parametrize("batch_rows", [1, 33, 10_000])
 def test_rows_lie_side_by_side(preset, monkeypatch, kind, batch_rows):
-    monkeypatch.setattr("data_prep.row_order._SCAN_ROWS", 100)
+    monkeypatch.setattr("data_prep.preparation.row_order._SCAN_ROWS", 100)
     everyone, injected, matched = make_files(kind=kind)
     catalog = RowOrderCatalog.join(injected, matched, preset)
     names = ["id", "ra", "found", "m_r", "flux", "flag"]

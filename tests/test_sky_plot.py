@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from data_prep.footprint import Bounds
-from data_prep.sky_plot import sky_plot
+from data_prep.inspection.footprint import Bounds
+from data_prep.inspection.sky_plot import sky_plot
 
 
 def drawn(tmp_path, bounds, values_at):

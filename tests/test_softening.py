@@ -4,7 +4,7 @@ from memory_catalog import MemoryCatalog
 from small_survey import ASINH, make_injections, make_preset
 
 from data_prep.errors import BalrogError
-from data_prep.softening import softening_of, with_softening
+from data_prep.preparation.softening import softening_of, with_softening
 
 NJY_PER_FLUX = 10 ** (0.4 * (31.4 - 30.0))
 

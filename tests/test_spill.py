@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep.errors import BalrogError
-from data_prep.spill import bucket_of, read_bucket, write_chunk
+from data_prep.preparation.spill import bucket_of, read_bucket, write_chunk
 from data_prep.splits import keyed_hash
 
 DTYPE = np.dtype([("key", np.uint64), ("value", np.float32, (3,))])

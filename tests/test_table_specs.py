@@ -3,7 +3,7 @@ from memory_catalog import MemoryCatalog
 from small_survey import make_injections, make_preset
 
 from data_prep.errors import BalrogError
-from data_prep.table_specs import deep_spec, neighbor_spec, require_cuts, table_spec
+from data_prep.preparation.table_specs import deep_spec, neighbor_spec, require_cuts, table_spec
 
 CUT = {"column": ["flag", "flags"], "operator": "==", "value": 0, "table": "detection",
        "rows": "all"}  # fmt: skip

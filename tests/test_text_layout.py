@@ -1,4 +1,4 @@
-from data_prep.text_layout import fields, short_number, table
+from data_prep.inspection.text_layout import fields, short_number, table
 
 
 def test_fields_are_aligned_and_wrapped():

@@ -13,7 +13,7 @@ import inputs
 import numpy as np
 from inputs import BLOCK_ROWS, injections
 
-from data_prep.catalog_base import Catalog, even_pieces
+from data_prep.catalog_formats.catalog_base import Catalog, even_pieces
 from data_prep.prepare import prepare
 from data_prep.prepare_settings import PrepareSettings
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.map_file import pixels_at
+from data_prep.map_formats.map_file import pixels_at
 from data_prep.mini_balrog.detect import detect, measure
 from data_prep.mini_balrog.images import IMAGE_BANDS, PsfSet, draw_sources
 from data_prep.mini_balrog.mock_maps import NSIDE, PropertyMaps, gain_of

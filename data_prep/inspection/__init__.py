@@ -1,0 +1,1 @@
+"""What ``python -m data_prep inspect`` finds out and shows."""

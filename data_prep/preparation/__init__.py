@@ -1,0 +1,1 @@
+"""The steps of :func:`data_prep.prepare.prepare`."""
