@@ -25,7 +25,7 @@ demo: $(REPORT) $(MEASURED)
 	@echo "Next: README.md, 'Your own survey in five minutes'."
 
 test: $(INSTALLED)
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 	@echo
 	@echo "Tests passed. 'make demo' runs everything end to end; README.md says what is what."
 

@@ -11,11 +11,12 @@ from data_prep.catalog_formats.catalog_base import Catalog, Element
 from data_prep.catalog_formats.catalog_csv import CsvCatalog
 from data_prep.catalog_formats.catalog_fits import FitsCatalog
 from data_prep.catalog_formats.catalog_hdf5 import Hdf5Catalog
+from data_prep.catalog_formats.catalog_lsdb import LsdbCatalog
 from data_prep.catalog_formats.catalog_parquet import ParquetCatalog
 from data_prep.catalog_formats.catalog_pickle import PickleCatalog
 from data_prep.errors import BalrogError
 
-__all__ = ["Catalog", "Element", "open_catalog"]
+__all__ = ["Catalog", "Element", "LsdbCatalog", "open_catalog"]
 
 logger = logging.getLogger(__name__)
 

@@ -87,14 +87,7 @@ def prepare(settings: PrepareSettings, command: str = "") -> Manifest:
         # Reading every source for its checksum need not hold up the passes.
         described = _in_background(provenance, command, sources)
         job = _job(settings, plan, work)
-        tasks = read_tasks(job)
-        read = runner.run(
-            read_range, tasks, work / "read", "read", [task.stop - task.start for task in tasks]
-        )
-        if plan.neighbors:
-            cells, sizes = cell_tasks(job, read)
-            runner.run(find_neighbors, cells, work / "neighbors", "neighbours", sizes, "objects")
-        regions = unpack_regions(result["regions"] for result in read)
+        regions = _read(job, runner)
         split_of_region = assign_splits(
             regions, settings.split_seed, settings.validation_fraction, settings.test_fraction
         )
@@ -179,6 +172,17 @@ def _job(settings: PrepareSettings, plan: Plan, work: Path) -> Job:
     shards = settings.shards or max(_FEWEST_SHARDS, -(-rows["matched"] // _SHARD_ROWS))
     per_shard = -(-sum(rows.values()) // (shards * _BUCKET_ROWS))
     return Job(work, plan, settings, shards, per_shard)
+
+
+def _read(job: Job, runner: Runner) -> np.ndarray:
+    """First pass, and the neighbours; gives the occupied regions, ascending."""
+    tasks = read_tasks(job)
+    sizes = [task.stop - task.start for task in tasks]
+    results = runner.run(read_range, tasks, job.work / "read", "read", sizes)
+    if job.plan.neighbors:
+        cells, sizes = cell_tasks(job, results)
+        runner.run(find_neighbors, cells, job.work / "neighbors", "neighbours", sizes, "objects")
+    return unpack_regions(result["regions"] for result in results)
 
 
 def _write(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from small_survey import make_injections, write_map, write_preset
 
-from data_prep.catalog_formats.catalog_lsdb import LsdbCatalog
+from data_prep.catalogs import LsdbCatalog
 from data_prep.errors import BalrogError
 from data_prep.prepare import prepare
 from data_prep.prepare_settings import PrepareSettings

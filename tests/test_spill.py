@@ -36,8 +36,11 @@ def test_every_row_comes_back_from_its_bucket(tmp_path):
         for number, rows in enumerate(parts)
     ]
     for bucket in range(buckets):
-        for rows, found in zip(parts, read_bucket(tmp_path, chunks, bucket, DTYPE), strict=True):
-            np.testing.assert_array_equal(found, rows[bucket_of(rows["key"], buckets) == bucket])
+        together, places = read_bucket(tmp_path, chunks, bucket, DTYPE)
+        assert sum(len(together[place]) for place in places) == len(together)
+        for rows, place in zip(parts, places, strict=True):
+            expected = rows[bucket_of(rows["key"], buckets) == bucket]
+            np.testing.assert_array_equal(together[place], expected)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{k}.rows" for k in range(4)]
 
 
@@ -52,6 +55,11 @@ def test_lost_chunk_is_named(tmp_path, damage):
         path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(BalrogError, match=f"{path}.*missing or truncated; run prepare again"):
         read_bucket(tmp_path, [chunk], 1, DTYPE)
+
+
+def test_no_chunks_are_no_rows(tmp_path):
+    rows, places = read_bucket(tmp_path, [], 0, DTYPE)
+    assert (len(rows), rows.dtype, places) == (0, DTYPE, [])
 
 
 def test_full_disk_leaves_no_chunk(tmp_path, monkeypatch):

@@ -75,22 +75,21 @@ def read_tables(job: Job, chunks: Sequence[Mapping[str, Any]], bucket: int) -> d
     tables = {}
     for role, spec in job.plan.tables.items():
         mine = [chunk for chunk in chunks if chunk["role"] == role]
-        parts = read_bucket(job.rows_directory, mine, bucket, spec.dtype)
+        rows, parts = read_bucket(job.rows_directory, mine, bucket, spec.dtype)
         reasons = [""]
         for part, chunk in zip(parts, mine, strict=True):
             reasons += [reason for reason in chunk["reasons"] if reason not in reasons]
             renumber = np.array([reasons.index(reason) for reason in chunk["reasons"]], np.uint16)
-            part["bad"] = renumber[part["bad"]]
-        rows = _by_key(parts, spec)
+            rows["bad"][part] = renumber[rows["bad"][part]]
+        rows = _by_key(rows, spec)
         columns = {name: rows["values"][:, k] for k, name in enumerate(spec.values)}
         bad_reasons = {reason for chunk in mine for reason in chunk["bad_reasons"]}
         tables[role] = Table(spec, rows, columns, reasons, bad_reasons, Selection(len(rows)))
     return tables
 
 
-def _by_key(parts: Sequence[np.ndarray], spec: TableSpec) -> np.ndarray:
+def _by_key(rows: np.ndarray, spec: TableSpec) -> np.ndarray:
     """Rows in the order of their keys, which are distinct as the ids are."""
-    rows = np.concatenate(parts) if parts else np.empty(0, spec.dtype)
     rows = rows[np.argsort(rows["key"])]
     repeats = np.flatnonzero(rows["key"][1:] == rows["key"][:-1])
     if repeats.size:

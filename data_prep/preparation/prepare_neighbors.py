@@ -95,7 +95,7 @@ def find_neighbors(task: CellTask) -> dict[str, Any]:
         ``chunks``: the file written.
     """
     job, neighbors = task.job, list(task.job.plan.neighbors.values())
-    objects = np.concatenate(read_bucket(job.rows_directory, list(task.chunks), 0, _dtype(job)))
+    objects, _ = read_bucket(job.rows_directory, list(task.chunks), 0, _dtype(job))
     targets = objects[objects["kind"] & _TARGET > 0]
     others = objects[objects["kind"] & _NEIGHBOR > 0]
     found = np.empty(len(targets), _value_dtype(job))
@@ -112,8 +112,7 @@ def find_neighbors(task: CellTask) -> dict[str, Any]:
 
 def read_neighbors(job: Job, chunks: Sequence[Mapping[str, Any]], bucket: int) -> np.ndarray:
     """Neighbour columns of one bucket: ``row_id`` and ``values``, shape (N, columns)."""
-    parts = read_bucket(job.rows_directory, chunks, bucket, _value_dtype(job))
-    return np.concatenate(parts) if parts else np.empty(0, _value_dtype(job))
+    return read_bucket(job.rows_directory, chunks, bucket, _value_dtype(job))[0]
 
 
 def _dtype(job: Job) -> np.dtype:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,36 +83,49 @@ def write_shard(task: WriteTask) -> dict[str, Any]:
         As raised by the write.
     """
     job, totals = task.job, _Totals(task.job)
-    chunks, near = (_chunks(job.work / stage) for stage in ("read", "neighbors"))
+    chunks, near = (_chunks(job, stage, task.shard) for stage in ("read", "neighbors"))
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(PieceWriter.open(piece_path(job.work, name, task.shard)))
             for name in split_names(job)
         }
-        first = task.shard * job.buckets_per_shard
-        for bucket in range(first, first + job.buckets_per_shard):
-            tables = read_tables(job, chunks, bucket)
-            join_tables(tables, job)
-            tables.pop("oracle-detection", None)
-            if job.plan.neighbors:
-                found = read_neighbors(job, near, bucket)
-                join_neighbors(tables, list(job.plan.neighbors), found, job.plan.preset)
-            covered = look_up(tables, task.maps, job.plan.preset, job.settings.interpolate)
-            totals.add_covered(covered)
-            _write_bucket(tables, task, writers, totals)
+        for bucket in range(job.buckets_per_shard):
+            # In a function, so that a bucket is gone before the next one is read.
+            _write_bucket(task, chunks, near, bucket, writers, totals)
         pieces = {name: writer.describe() for name, writer in writers.items()}
     totals.save(job.work / "pieces" / f"summary-{task.shard:05d}.npz")
     return {"pieces": pieces, **totals.counts}
 
 
-def _chunks(results: Path) -> list[dict[str, Any]]:
-    """What an earlier stage wrote."""
+def _chunks(job: Job, stage: str, shard: int) -> list[dict[str, Any]]:
+    """What an earlier stage wrote, with the starts of this range's buckets alone."""
+    first = shard * job.buckets_per_shard
     return [
-        chunk
+        chunk | {"starts": chunk["starts"][first : first + job.buckets_per_shard + 1]}
         # A killed job may have left files that begin with a dot.
-        for path in sorted(results.glob("[0-9]*.json"))
+        for path in sorted((job.work / stage).glob("[0-9]*.json"))
         for chunk in json.loads(path.read_text(encoding="utf-8"))["chunks"]
     ]
+
+
+def _write_bucket(
+    task: WriteTask,
+    chunks: Sequence[Mapping[str, Any]],
+    near: Sequence[Mapping[str, Any]],
+    bucket: int,
+    writers: Mapping[str, PieceWriter],
+    totals: _Totals,
+) -> None:
+    """Join, cut, look up and write one bucket."""
+    job = task.job
+    tables = read_tables(job, chunks, bucket)
+    join_tables(tables, job)
+    tables.pop("oracle-detection", None)
+    if job.plan.neighbors:
+        found = read_neighbors(job, near, bucket)
+        join_neighbors(tables, list(job.plan.neighbors), found, job.plan.preset)
+    totals.add_covered(look_up(tables, task.maps, job.plan.preset, job.settings.interpolate))
+    _write_tables(tables, task, writers, totals)
 
 
 class _Totals:
@@ -151,7 +164,7 @@ class _Totals:
             np.savez(handle, **arrays)
 
 
-def _write_bucket(
+def _write_tables(
     tables: Mapping[str, Table],
     task: WriteTask,
     writers: Mapping[str, PieceWriter],

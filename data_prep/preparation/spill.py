@@ -76,8 +76,8 @@ def write_chunk(path: Path, rows: np.ndarray, bucket: np.ndarray, buckets: int) 
 
 def read_bucket(
     directory: Path, chunks: Sequence[Mapping[str, Any]], bucket: int, dtype: np.dtype
-) -> list[np.ndarray]:
-    """Rows of one bucket, one array for each chunk.
+) -> tuple[np.ndarray, list[slice]]:
+    """Rows of one bucket, of all chunks.
 
     Parameters
     ----------
@@ -92,25 +92,34 @@ def read_bucket(
 
     Returns
     -------
-    list of structured array
+    rows : structured array, shape (N,)
+        Chunk by chunk.
+    parts : list of slice
+        Where each chunk's rows are.
 
     Raises
     ------
     BalrogError
         If a chunk is missing or shorter than it was.
     """
-    parts = []
-    for chunk in chunks:
-        start, stop = chunk["starts"][bucket : bucket + 2]
-        path = directory / chunk["file"]
+    spans = [chunk["starts"][bucket : bucket + 2] for chunk in chunks]
+    ends = np.cumsum([0, *(stop - start for start, stop in spans)]).tolist()
+    rows = np.empty(ends[-1], dtype)
+    parts = [slice(first, last) for first, last in zip(ends[:-1], ends[1:], strict=True)]
+    # Into one array: many small ones would leave the memory in pieces.
+    content = rows.view(np.uint8)
+    for chunk, (start, _), part in zip(chunks, spans, parts, strict=True):
+        path, width = directory / chunk["file"], dtype.itemsize
+        wanted = content[part.start * width : part.stop * width]
         try:
-            rows = np.fromfile(path, dtype, stop - start, offset=start * dtype.itemsize)
+            with open(path, "rb") as handle:
+                handle.seek(start * width)
+                found = handle.readinto(wanted.data)
         except OSError as error:
             raise _lost(path) from error
-        if len(rows) != stop - start:
+        if found != wanted.size:
             raise _lost(path)
-        parts.append(rows)
-    return parts
+    return rows, parts
 
 
 def _lost(path: Path) -> BalrogError:
