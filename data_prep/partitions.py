@@ -115,6 +115,13 @@ def open_runner(workers: int = 0, address: str | None = None) -> Iterator[Runner
     if address is None and workers == 0:
         yield Runner(_in_process)
         return
+    with _scheduler_kept(), _dask_client(workers, address) as client:
+        yield Runner(_on_dask(client))
+
+
+@contextmanager
+def _dask_client(workers: int, address: str | None) -> Iterator[Any]:
+    """Client of a given scheduler, or of a cluster of processes on this machine."""
     distributed = require("distributed", "distributed")
     if address is not None:
         try:
@@ -125,7 +132,7 @@ def open_runner(workers: int = 0, address: str | None = None) -> Iterator[Runner
                 f"{address} does not answer ({error})"
             ) from error
         with client:
-            yield Runner(_on_dask(client))
+            yield client
         return
     with (
         distributed.LocalCluster(
@@ -133,7 +140,18 @@ def open_runner(workers: int = 0, address: str | None = None) -> Iterator[Runner
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        yield Runner(_on_dask(client))
+        yield client
+
+
+@contextmanager
+def _scheduler_kept() -> Iterator[None]:
+    """Leave Dask's choice of a scheduler as it was; a client that failed stays named there."""
+    config = require("dask.config", "distributed")
+    before = config.get("scheduler", None)
+    try:
+        yield
+    finally:
+        config.set(scheduler=before)
 
 
 def _run_and_keep(call: tuple[Callable[[Any], Any], Any, Path]) -> None:

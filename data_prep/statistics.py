@@ -10,6 +10,7 @@ __all__ = ["QUANTILE_LEVELS", "SAMPLE_ROWS", "ColumnStatistics"]
 
 QUANTILE_LEVELS = (0.001, 0.01, 0.05, 0.16, 0.25, 0.5, 0.75, 0.84, 0.95, 0.99, 0.999)
 SAMPLE_ROWS = 131_072
+_BLOCK_ROWS = 16_384
 
 
 class ColumnStatistics:
@@ -56,7 +57,8 @@ class ColumnStatistics:
         part = ColumnStatistics(values.shape[1], self.sample_rows)
         part.count = len(values)
         part.mean = values.mean(axis=0, dtype=np.float64)
-        part.squares = ((values - part.mean) ** 2).sum(axis=0)
+        for start in range(0, len(values), _BLOCK_ROWS):
+            part.squares += ((values[start : start + _BLOCK_ROWS] - part.mean) ** 2).sum(axis=0)
         part.minimum = values.min(axis=0).astype(np.float64)
         part.maximum = values.max(axis=0).astype(np.float64)
         part.keys, part.sample = _lowest(keys, values, self.sample_rows)
