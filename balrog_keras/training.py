@@ -5,44 +5,27 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from balrog_keras.building import Seeds, build_gan
-from balrog_keras.callbacks import Monitor, ProgressLine, StopOnNonFinite, StopOnSignal, Validate
 from balrog_keras.checkpoints import Checkpoints
 from balrog_keras.config import Settings
-from balrog_keras.datasets import training_batches
 from balrog_keras.export import export_emulator
+from balrog_keras.fitting import Interrupted, fit_gan
 from balrog_keras.runs import Run
 from balrog_keras.standardizer import Standardizer
 from balrog_keras.standardizer_fit import fit_standardizer
+from balrog_keras.training_summary import log_summary
 from balrog_keras.validation import Validator
-from balrog_keras.wgan_gp import ConditionalWGANGP
 from data_prep.errors import BalrogError
 from data_prep.files import sha256_of
 from data_prep.manifest import MANIFEST_NAME, Manifest
-from data_prep.progress import Progress
 from data_prep.shards import read_split
 
 __all__ = ["Interrupted", "train"]
 
 logger = logging.getLogger(__name__)
-
-
-class Interrupted(Exception):
-    """Training was stopped by a signal, after a checkpoint.
-
-    Attributes
-    ----------
-    signal_number : int
-        The signal.
-    """
-
-    def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
-        self.signal_number = signal_number
 
 
 def train(
@@ -147,72 +130,11 @@ def _train(
         np.asarray(standardizer.standardize(condition, measured)),
     )
     weights = splits["train"]["weight"] if settings.use_weights else None
-    _fit(gan, standardized, weights, validator, checkpoints, run, settings, manifest.label)
+    fit_gan(gan, standardized, weights, validator, checkpoints, run, settings, manifest.label)
     scores = validator.scores(checkpoints.best_generator)
     best = {"step": int(checkpoints.best_step.numpy()), **scores}
     bundle = export_emulator(
         destination, checkpoints.best_generator, standardizer, manifest, settings, best, shards
     )
-    _summarise(best, rows, settings, run, bundle, shards)
+    log_summary(best, rows, settings, run, bundle, shards)
     return bundle
-
-
-def _fit(
-    gan: ConditionalWGANGP,
-    standardized: tuple[np.ndarray, np.ndarray],
-    weights: np.ndarray | None,
-    validator: Validator,
-    checkpoints: Checkpoints,
-    run: Run,
-    settings: Settings,
-    label: str,
-) -> None:
-    """Run Keras' loop from the current step to the last; one of its epochs is one interval."""
-    rows, step_rows = len(standardized[0]), settings.critic_steps * settings.batch_size
-    seed, interval = Seeds.of(settings.seed).batches, settings.validation_interval
-    with Progress("train", settings.steps * step_rows, "galaxies") as progress:
-        progress.done = checkpoints.step * step_rows
-        validate, stop = Validate(validator, checkpoints), StopOnSignal()
-        nonfinite = StopOnNonFinite(checkpoints)
-        line = ProgressLine(progress, checkpoints, validate, rows, step_rows)
-        monitor = Monitor(run.tensorboard, validate, label)
-        while checkpoints.step < settings.steps and not stop.received:
-            step = checkpoints.step
-            done, inside = divmod(step, interval)
-            # A run stopped inside an interval first completes it; the last one may be short.
-            steps = min(interval - inside, settings.steps - step)
-            whole = 1 if steps < interval else (settings.steps - step) // interval
-            gan.fit(
-                training_batches(standardized, step_rows, seed, step, weights),
-                initial_epoch=done,
-                epochs=done + whole,
-                steps_per_epoch=steps,
-                shuffle=False,
-                verbose=0,
-                callbacks=[nonfinite, validate, monitor, line, stop],
-            )
-    if stop.received:
-        path = checkpoints.save()
-        raise Interrupted(
-            f"stopped at step {checkpoints.step:,} of {settings.steps:,}; saved {path}. "
-            "Continue with the same command and --resume",
-            stop.received,
-        )
-
-
-def _summarise(
-    best: dict[str, Any], rows: dict[str, int], settings: Settings, run: Run, bundle: Path,
-    shards: Path,
-) -> None:  # fmt: skip
-    """Log the closing table: scores, and where everything is."""
-    epochs = settings.steps * settings.critic_steps * settings.batch_size / rows["train"]
-    lines = [f"done: {settings.steps:,} steps, {epochs:.1f} epochs, best at step {best['step']:,}"]
-    lines += [f"  {name:<28}{value:>12.5f}" for name, value in best.items() if name != "step"]
-    lines += [
-        f"  run (settings, log)         {run.directory}",
-        f"  TensorBoard                 tensorboard --logdir {run.tensorboard}",
-        f"  emulator                    {bundle}",
-        f"next: python evaluate.py {bundle} --data {shards} --out {run.directory / 'evaluation'}",
-    ]
-    for text in lines:
-        logger.info("%s", text)

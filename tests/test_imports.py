@@ -14,8 +14,8 @@ HEAVY = (
 )  # fmt: skip
 # Modules that are about TensorFlow or Keras themselves.
 GRAPH_MODULES = {
-    "building", "callbacks", "checkpoints", "datasets", "export", "keyed_noise", "losses",
-    "networks",
+    "building", "callbacks", "checkpoints", "datasets", "export", "fitting", "keyed_noise",
+    "losses", "networks",
     "standardizer", "standardizer_fit", "training", "validation", "wgan_gp",
 }  # fmt: skip
 
