@@ -1,4 +1,4 @@
-"""python -m balrog_keras: train, evaluate, emulate, info."""
+"""python -m balrog_keras: train, evaluate, emulate, info, sweep."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ examples:
       --preset des-y3-sof --maps maps --seed 1 --out measured.fits
   python -m balrog_keras info saved_models/mini-balrog
   python -m balrog_keras train --data shards --name first       (as train.py)
+  python -m balrog_keras sweep --data shards --name search --trials 40
 """
 
 
@@ -31,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, script in (("train", "train.py"), ("evaluate", "evaluate.py")):
         commands.add_parser(name, help=f"the same as {script}; see its --help", add_help=False)
+    commands.add_parser("sweep", help="search for good settings; see its --help", add_help=False)
     info = commands.add_parser("info", help="what an exported emulator is")
     info.add_argument("emulator", type=Path, help="saved_models/NAME")
     _add_emulate(commands.add_parser("emulate", help="draw measured columns for a catalogue"))
@@ -45,6 +47,9 @@ def _add_emulate(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, help="measured catalogue, Parquet or FITS by its ending")
     add("--maps", type=Path, help="directory of survey property maps")
     add("--seed", type=int, default=0, help="another seed is another realization (default 0)")
+    add("--member", type=int, default=0, help="which member of an ensemble draws (default 0)")
+    add("--detected", action="store_true", help="draw whether each row is detected too: adds "
+        "p_detect and detected, and leaves the others' measured columns empty")  # fmt: skip
     add("--preset", help="the catalogue has the column names and units of this survey's preset: "
         "its name, or a .yaml file")  # fmt: skip
     add("--columns", nargs="+", default=[], metavar="CONDITION=COLUMN",
@@ -84,6 +89,8 @@ def _emulate(options: argparse.Namespace) -> int:
         options.seed,
         columns,
         allow_pickle=options.allow_pickle,
+        member=options.member,
+        detected=options.detected,
     )
     print(f"{rows:,} rows -> {options.out} ({emulator.label})")
     return 0
@@ -110,6 +117,10 @@ def main(arguments: list[str] | None = None) -> int:
         from balrog_keras.evaluate_command import main as evaluate_main
 
         return evaluate_main(arguments[1:])
+    if arguments[:1] == ["sweep"]:
+        from balrog_keras.sweep_command import main as sweep_main
+
+        return sweep_main(arguments[1:])
     options = _parser().parse_args(arguments)
     command = {"emulate": _emulate, "info": _info}[options.command]
     return run_command(lambda: command(options), quiet=getattr(options, "quiet", False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from balrog_keras.training_weights import WEIGHTS_DIRECTORY
 from data_prep.errors import BalrogError
 from data_prep.files import read_versioned_json, sha256_of
 from data_prep.schema import Schema
@@ -18,9 +19,9 @@ _REQUIRED = ("name", "label", "schema", "fingerprint", "latent_dim", "domain", "
 
 
 def checksums(directory: Path) -> dict[str, str]:
-    """SHA-256 of every file of the SavedModel below `directory`, by relative path."""
-    model = directory / MODEL_VERSION
-    files = sorted(path for path in model.rglob("*") if path.is_file())
+    """SHA-256 of every file of the SavedModel and the training weights, by relative path."""
+    parts = (directory / MODEL_VERSION, directory / WEIGHTS_DIRECTORY)
+    files = sorted(path for part in parts for path in part.rglob("*") if path.is_file())
     return {path.relative_to(directory).as_posix(): sha256_of(path) for path in files}
 
 

@@ -1,23 +1,21 @@
-"""What happens around training steps: validate, keep the best, checkpoint, monitor, stop."""
+"""What happens around training steps: validate, keep the best, checkpoint, report, stop."""
 
 from __future__ import annotations
 
 import logging
 import signal
-from pathlib import Path
+import time
 from types import FrameType
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from balrog_keras.checkpoints import Checkpoints
-from balrog_keras.validation import Validator
-from data_prep.errors import BalrogError, MissingExtraError
+from balrog_keras.validation import Validation, Validator
+from data_prep.errors import BalrogError
 from data_prep.progress import Progress
 
-__all__ = ["Monitor", "ProgressLine", "StopOnNonFinite", "StopOnSignal", "Validate"]
+__all__ = ["ProgressLine", "StopOnNonFinite", "StopOnSignal", "Validate"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,80 +56,43 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 class Validate(keras.callbacks.Callback):
-    """Score the averaged generator at the end of each interval, keep the best, checkpoint."""
+    """Score the averaged generator at the end of each interval, keep the best, checkpoint.
+
+    Parameters
+    ----------
+    validator : Validator
+        Holds the validation rows.
+    checkpoints : Checkpoints
+        Are offered each selection score.
+
+    Attributes
+    ----------
+    result : Validation or None
+        Of the last validation.
+    scores : dict of str to float
+        Its scores, and the raw generator's ``raw/energy_score``.
+    seconds : float
+        What it took, the checkpoint included.
+    """
 
     def __init__(self, validator: Validator, checkpoints: Checkpoints) -> None:
         super().__init__()
         self.validator, self.checkpoints = validator, checkpoints
+        self.result: Validation | None = None
         self.scores: dict[str, float] = {}
+        self.seconds = 0.0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Score, compare with the best, write a checkpoint."""
         if self.model.stop_training:
             return
-        self.scores = self.validator.scores(self.model.ema_generator)
-        raw = self.validator.scores(self.model.generator)
-        self.scores["raw/energy_score"] = raw["energy_score"]
-        self.checkpoints.offer(self.scores["energy_score"], self.model)
+        started = time.monotonic()
+        self.result = self.validator.validate(self.model.ema_generator)
+        raw = self.validator.energy_score(self.model.generator)
+        self.scores = {**self.result.scores, "raw/energy_score": raw}
+        self.checkpoints.offer(self.scores["selection_score"], self.model)
         self.checkpoints.save()
-
-
-class Monitor(keras.callbacks.Callback):
-    """Write TensorBoard scalars and figures at the end of each interval.
-
-    Parameters
-    ----------
-    directory : path
-        Where TensorBoard finds the events.
-    validate : Validate
-        Placed before this callback, so that its scores are fresh.
-    label : str
-        Provenance shown in every figure.
-    """
-
-    def __init__(self, directory: Path, validate: Validate, label: str) -> None:
-        super().__init__()
-        self.writer = tf.summary.create_file_writer(str(directory))
-        self.validate, self.label = validate, label
-        self._figures = True
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Write one point of every curve, and the colour figures."""
-        if self.model.stop_training:
-            return
-        step = int(self.model.optimizer.iterations.numpy())
-        with self.writer.as_default():
-            for name, value in (logs or {}).items():
-                tf.summary.scalar(f"train/{name}", value, step=step)
-            for name, optimizer in (
-                ("generator", self.model.optimizer),
-                ("critic", self.model.critic_optimizer),
-            ):
-                rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-                tf.summary.scalar(f"learning_rate/{name}", rate, step=step)
-            for name, value in self.validate.scores.items():
-                tf.summary.scalar(f"validation/{name}", value, step=step)
-            if self._figures:
-                self._write_figures(step)
-        self.writer.flush()
-
-    def _write_figures(self, step: int) -> None:
-        try:
-            from balrog_keras.monitor_figures import validation_figures
-
-            figures = validation_figures(
-                self.validate.validator, self.model.ema_generator, self.label
-            )
-        except MissingExtraError as missing:
-            logger.info("no figures in TensorBoard: %s", missing)
-            self._figures = False
-            return
-        for name, image in figures.items():
-            tf.summary.image(name, image[np.newaxis], step=step)
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Make sure that everything is on disk."""
-        self.writer.flush()
+        self.seconds = time.monotonic() - started
 
 
 class StopOnSignal(keras.callbacks.Callback):
@@ -174,7 +135,7 @@ class StopOnSignal(keras.callbacks.Callback):
 
 
 class ProgressLine(keras.callbacks.Callback):
-    """Show galaxies per second, ETA, epoch, validation score and the best so far."""
+    """Show galaxies per second, ETA, epoch, selection score and the best so far."""
 
     def __init__(
         self,
@@ -194,17 +155,20 @@ class ProgressLine(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Log one line per validation, terminal or not."""
-        if not self.model.stop_training:
+        if self.validate.scores and not self.model.stop_training:
             step = int(self.model.optimizer.iterations.numpy())
             logger.info(
-                "step %s: %s, critic gap %.4f, penalty %.4f",
-                f"{step:,}", self._note(), logs["critic_gap"], logs["gradient_penalty"],
+                "step %s: %s; energy score %.4f, critic gap %.4f, penalty %.4f",
+                f"{step:,}", self._note(), self.validate.scores["energy_score"],
+                logs["critic_gap"], logs["gradient_penalty"],
             )  # fmt: skip
 
     def _note(self) -> str:
         epoch = f"epoch {self.progress.done / self.rows:.1f}"
-        score = self.validate.scores.get("energy_score")
-        if score is None:
+        if not self.validate.scores:
             return epoch
-        best = float(self.checkpoints.best_score.numpy())
-        return f"{epoch}, validation energy score {score:.5f}, best {best:.5f}"
+        score, best = self.validate.scores["selection_score"], self.checkpoints.best_score
+        return (
+            f"{epoch}, score {score:.4f}, best {float(best.numpy()):.4f} "
+            f"at step {int(self.checkpoints.best_step.numpy()):,}"
+        )

@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 
 from balrog_keras.catalog_columns import CatalogColumns, ConditionReader
-from balrog_keras.emulator import CHUNK_ROWS, Emulator
+from balrog_keras.emulator import Emulator
+from balrog_keras.endpoints import CHUNK_ROWS
 from balrog_keras.table_writer import check_format, table_writer
 from data_prep.catalogs import open_catalog
 from data_prep.errors import BalrogError
@@ -28,6 +29,8 @@ def emulate_catalog(
     columns: CatalogColumns | None = None,
     batch_rows: int = _BATCH_ROWS,
     allow_pickle: bool = False,
+    member: int = 0,
+    detected: bool = False,
 ) -> int:
     """Read a truth catalogue, draw its measured columns, write them.
 
@@ -50,6 +53,11 @@ def emulate_catalog(
         Rows in memory at a time; does not change the output.
     allow_pickle : bool
         Whether a pickled catalogue may be opened, which runs any code that is in it.
+    member : int
+        Which member of an ensemble draws.
+    detected : bool
+        Draw whether each row is detected: adds ``p_detect`` and ``detected`` (False where a
+        condition is unusable), and the measured columns are null where it is not.
 
     Returns
     -------
@@ -71,6 +79,8 @@ def emulate_catalog(
     reader = ConditionReader(emulator, table, columns, maps)
     units = {column.name: column.unit for column in emulator.schema.measured}
     header = {"label": emulator.label, "emulator": emulator.info["name"], "seed": str(seed)}
+    if emulator.members > 1:
+        header["member"] = str(member)
     done = 0
     with (
         table_writer(Path(output), units, header) as writer,
@@ -79,8 +89,9 @@ def emulate_catalog(
         for batch in table.batches(reader.needed, batch_rows):
             ids = reader.row_ids(batch, done)
             kept = {name: batch[name] for name in columns.keep}
-            measured = emulator.draw(reader.conditions(batch), ids, seed)
-            writer.write({"row_id": ids, **kept, **dict(zip(units, measured.T, strict=True))})
+            condition = reader.conditions(batch)
+            drawn = emulator.drawn_columns(condition, ids, seed, member, detected)
+            writer.write({"row_id": ids, **kept, **drawn})
             done += len(ids)
             progress.update(len(ids))
     for reason, count in reader.unusable.items():

@@ -56,10 +56,18 @@ class Settings:
     location_scale_steps : int
         Most optimizer steps of the location/scale regression that standardizes the measured
         columns; the step with the best validation likelihood is kept.
+    detection_steps : int
+        Most optimizer steps of the detection model (fewer where 12 epochs are shorter); the one
+        with the best validation log-loss is kept.
     validation_interval : int
         Steps between two validations; each also writes a checkpoint.
     validation_draws : int
         Draws per validation row in the energy score.
+    validation_rows : int
+        Most validation rows that are scored, the first of the split, whose order is random.
+    stream : bool
+        Read the training rows from the shards as they are needed, for shards that do not fit in
+        memory. About a fifth slower on a CPU, since rows are standardized anew in each epoch.
     use_weights : bool
         Draw the training rows of the GAN with probability proportional to the shards' injection
         weights. They must depend on the condition alone; p(measured | condition) is then the same
@@ -96,8 +104,11 @@ class Settings:
     energy_score_weight: float = 0.5
     ema_decay: float = 0.999
     location_scale_steps: int = 1500
+    detection_steps: int = 2000
     validation_interval: int = 500
     validation_draws: int = 16
+    validation_rows: int = 20_000
+    stream: bool = False
     use_weights: bool = False
     xla: bool = True
     seed: int = 0
@@ -106,7 +117,7 @@ class Settings:
         """Check every value against its range."""
         at_least_one = (
             "latent_dim", "width", "depth", "steps", "batch_size", "critic_steps",
-            "location_scale_steps", "validation_interval",
+            "location_scale_steps", "detection_steps", "validation_interval", "validation_rows",
         )  # fmt: skip
         for name in at_least_one:
             self._require(name, "a whole number of at least 1", getattr(self, name) >= 1)

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from balrog_keras.bundle import MODEL_VERSION, read_description, verify
+from balrog_keras.endpoints import Endpoints
 from data_prep.errors import BalrogError, require
 from data_prep.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CHUNK_ROWS", "Emulator"]
-
-logger = logging.getLogger(__name__)
-
-# Rows handed to the graph at a time. It bounds memory only: the graph itself draws in blocks of
-# one fixed size, so that a row's draw does not depend on the others.
-CHUNK_ROWS = 262_144
+__all__ = ["Emulator"]
 
 
 class Emulator:
@@ -36,6 +30,10 @@ class Emulator:
         Names, units and order of the columns.
     label : str
         What the emulator was trained on, to be shown in figures.
+    members : int
+        Networks trained from different seeds; each draws on its own.
+    has_detection : bool
+        Whether :meth:`p_detect` and :meth:`draw_detected` can be called.
     info : dict
         Content of ``emulator.json``.
 
@@ -46,9 +44,12 @@ class Emulator:
     """
 
     def __init__(self, info: dict[str, Any], model: Any) -> None:
-        self.info, self._model = info, model
+        self.info = info
         self.schema = Schema.from_dict(info["schema"])
+        self._call = Endpoints(model, self.schema.condition_names)
         self.label: str = info["label"]
+        self.members: int = info.get("members", 1)
+        self.has_detection: bool = info.get("detection", False)
 
     @classmethod
     def load(cls, directory: str | Path) -> Emulator:
@@ -75,7 +76,9 @@ class Emulator:
         tf = require("tensorflow", "cpu")
         return cls(info, tf.saved_model.load(str(Path(directory) / MODEL_VERSION)))
 
-    def draw(self, condition: np.ndarray, row_id: np.ndarray, seed: int) -> np.ndarray:
+    def draw(
+        self, condition: np.ndarray, row_id: np.ndarray, seed: int, member: int = 0
+    ) -> np.ndarray:
         """Draw measured columns for arrays of conditions.
 
         Parameters
@@ -86,27 +89,106 @@ class Emulator:
             Identity of each row.
         seed : int
             Another seed is another realization.
+        member : int
+            Which member draws, from 0. All get the same noise, so that they differ by their
+            networks alone.
 
         Returns
         -------
         float32 array, shape (N, M)
             Columns ``schema.measured_names``, physical units.
-        """
-        ids = np.asarray(row_id, np.int64)
-        return self._in_chunks(
-            "serving_default",
-            condition,
-            self.schema.measured_names,
-            lambda rows: {"row_id": ids[rows], "seed": np.int64(seed)},
-        )
 
-    def location_scale(self, condition: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        Raises
+        ------
+        BalrogError
+            If a shape is wrong or there is no such member.
+        """
+        names = self.schema.measured_names
+        keys = self._keys(row_id, seed, member)
+        return self._call("serving_default", condition, names, keys)
+
+    def draw_detected(
+        self, condition: np.ndarray, row_id: np.ndarray, seed: int, member: int = 0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draw which rows are detected, and the measured columns of those.
+
+        Parameters
+        ----------
+        condition, row_id, seed, member
+            As in :meth:`draw`.
+
+        Returns
+        -------
+        measured : float32 array, shape (N, M)
+            As :meth:`draw` gives them; NaN where the row is not detected.
+        p_detect : float32 array, shape (N,)
+            P(detected | condition).
+        detected : bool array, shape (N,)
+            True with that probability; a function of (seed, row_id) too.
+
+        Raises
+        ------
+        BalrogError
+            If a shape is wrong, or there is no such member or no detection model.
+        """
+        self._require_detection()
+        names = (*self.schema.measured_names, "p_detect", "detected")
+        keys = self._keys(row_id, seed, member)
+        drawn = self._call("emulate_detected", condition, names, keys)
+        return drawn[:, :-2], drawn[:, -2], drawn[:, -1] > 0
+
+    def p_detect(self, condition: np.ndarray) -> np.ndarray:
+        """P(detected | condition), float32, shape (N,); NaN where a condition is NaN.
+
+        Parameters
+        ----------
+        condition : float32 array, shape (N, C)
+            Columns ``schema.condition_names``, physical units.
+
+        Raises
+        ------
+        BalrogError
+            If the shape is wrong or the emulator has no detection model.
+        """
+        self._require_detection()
+        found = self._call("detection_probability", condition, ("p_detect",), lambda rows: {})
+        return found[:, 0]
+
+    def _require_detection(self) -> None:
+        if not self.has_detection:
+            raise BalrogError(
+                f"emulator {self.info['name']} must have a detection model, but has none: train it "
+                "on shards prepared with --detection"
+            )
+
+    def _keys(
+        self, row_id: np.ndarray, seed: int, member: int
+    ) -> Callable[[slice], dict[str, Any]]:
+        """Inputs besides the conditions, for a slice of rows."""
+        ids = np.asarray(row_id, np.int64)
+        fixed = {"seed": np.int64(seed), **self._member(member)}
+        return lambda rows: {"row_id": ids[rows], **fixed}
+
+    def _member(self, member: int) -> dict[str, Any]:
+        """The endpoint's input `member`, which only an emulator of several has."""
+        if not 0 <= member < self.members:
+            raise BalrogError(
+                f"member of {self.info['name']} must be from 0 to {self.members - 1}, "
+                f"found {member}"
+            )
+        return {"member": np.int64(member)} if self.members > 1 else {}
+
+    def location_scale(
+        self, condition: np.ndarray, member: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Conditional location and scale of the measured columns.
 
         Parameters
         ----------
         condition : float32 array, shape (N, C)
             Physical units.
+        member : int
+            Whose standardizer.
 
         Returns
         -------
@@ -116,35 +198,9 @@ class Emulator:
         """
         names = self.schema.measured_names
         outputs = [f"location_{name}" for name in names] + [f"scale_{name}" for name in names]
-        both = self._in_chunks("location_scale", condition, outputs, lambda rows: {})
+        others = self._member(member)
+        both = self._call("location_scale", condition, outputs, lambda rows: others)
         return both[:, : len(names)], both[:, len(names) :]
-
-    def _in_chunks(
-        self,
-        endpoint: str,
-        condition: np.ndarray,
-        outputs: Sequence[str],
-        others: Callable[[slice], dict[str, Any]],
-    ) -> np.ndarray:
-        """Call an endpoint on CHUNK_ROWS rows at a time."""
-        tf = require("tensorflow", "cpu")
-        names = self.schema.condition_names
-        condition = np.asarray(condition, np.float32)
-        if condition.ndim != 2 or condition.shape[1] != len(names):
-            raise BalrogError(
-                f"condition must have shape (N, {len(names)}) with columns {', '.join(names)}; "
-                f"found shape {condition.shape}"
-            )
-        call = self._model.signatures[endpoint]
-        result = np.empty((len(condition), len(outputs)), np.float32)
-        for start in range(0, len(condition), CHUNK_ROWS):
-            rows = slice(start, start + CHUNK_ROWS)
-            chunk = np.ascontiguousarray(condition[rows].T)
-            inputs = dict(zip(names, chunk, strict=True)) | others(rows)
-            named = call(**{name: tf.constant(value) for name, value in inputs.items()})
-            for index, name in enumerate(outputs):
-                result[rows, index] = named[name].numpy()
-        return result
 
     def emulate(
         self,
@@ -153,6 +209,8 @@ class Emulator:
         row_id: Any = None,
         maps: Any = None,
         position: tuple[str, str] = ("ra", "dec"),
+        member: int = 0,
+        detected: bool = False,
     ) -> pd.DataFrame:
         """Draw measured columns for a table of truth.
 
@@ -168,12 +226,18 @@ class Emulator:
             Where the survey properties are looked up.
         position : (str, str)
             Columns of right ascension and declination.
+        member : int
+            Which member of an ensemble draws.
+        detected : bool
+            Draw whether each row is detected.
 
         Returns
         -------
         pandas.DataFrame
             The measured columns, float32, with the index of `table`; null where a condition is
-            null (for example off the maps; counted in a log line).
+            null (for example off the maps; counted in a log line). With `detected`, also
+            ``p_detect`` and ``detected`` (False where a condition is null), and the measured
+            columns are null where a row is not detected.
 
         Raises
         ------
@@ -187,5 +251,29 @@ class Emulator:
         columns = {name: table[name].to_numpy() for name in table.columns}
         condition = conditions_of(columns, self.info, maps, position)
         ids = row_ids_of(row_id, len(table))
-        measured = self.draw(condition, ids, seed)
-        return pd.DataFrame(measured, columns=list(self.schema.measured_names), index=table.index)
+        drawn = self.drawn_columns(condition, ids, seed, member, detected)
+        return pd.DataFrame(drawn, index=table.index)
+
+    def drawn_columns(
+        self, condition: np.ndarray, row_id: np.ndarray, seed: int, member: int, detected: bool
+    ) -> dict[str, np.ndarray]:
+        """Output of :meth:`draw`, or of :meth:`draw_detected`, as named columns.
+
+        Parameters
+        ----------
+        condition, row_id, seed, member
+            As in :meth:`draw`.
+        detected : bool
+            Draw whether each row is detected.
+
+        Returns
+        -------
+        dict of str to array, shape (N,)
+            The measured columns; with `detected` then ``p_detect`` and ``detected``.
+        """
+        if not detected:
+            measured = self.draw(condition, row_id, seed, member)
+            return dict(zip(self.schema.measured_names, measured.T, strict=True))
+        measured, p_detect, found = self.draw_detected(condition, row_id, seed, member)
+        columns = dict(zip(self.schema.measured_names, measured.T, strict=True))
+        return {**columns, "p_detect": p_detect, "detected": found}

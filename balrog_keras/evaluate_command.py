@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ logger = logging.getLogger(__name__)
 _DESCRIPTION = """\
 Compare an exported emulator with the test split of a directory of shards; writes report.html and
 metrics.json. If the shards hold an oracle (prepare --replicate), it is the null of every
-two-sample statistic. The exit code is 0 whether or not the bars are met; they are in the report.
+two-sample statistic. An emulator with a detection model is also judged on the detection-test
+split, and the members of an ensemble are compared. The exit code is 0 whether or not the bars are
+met; they are in the report.
 
 example:
   python evaluate.py saved_models/first --data shards --out evaluation
@@ -83,6 +86,7 @@ def evaluate_bundle(
     from balrog_keras.emulator import Emulator
     from balrog_keras.evaluation import evaluate
     from balrog_keras.held_out import HeldOut
+    from balrog_keras.member_spread import member_spread
     from balrog_keras.report import metrics_document, write_report
     from data_prep.errors import BalrogError
     from data_prep.manifest import Manifest
@@ -98,15 +102,33 @@ def evaluate_bundle(
     label = manifest.label
     if emulator.label != label:
         label = f"{label}; emulator trained on {emulator.label}"
-    evaluation = evaluate(emulator, held_out, draws=draws, seed=seed, label=label)
+    evaluation = replace(
+        evaluate(emulator, held_out, draws=draws, seed=seed, label=label),
+        detection=_detection(emulator, manifest, max_rows, seed),
+        members=member_spread(emulator, held_out, seed) if emulator.members > 1 else None,
+    )
     settings = {"draws": draws, "seed": seed, "max_rows": max_rows}
     provenance = _provenance(bundle, manifest, emulator.info, settings)
     page = write_report(evaluation, provenance, out)
-    for bar in evaluation.bars:
+    for bar in evaluation.all_bars:
         verdict = "pass" if bar["passed"] else "FAIL"
         logger.info("%s: %.4f, bar %.4f: %s", bar["title"], bar["value"], bar["limit"], verdict)
     logger.info("%s in %.0f s", page, time.monotonic() - start)
     return metrics_document(evaluation, provenance)
+
+
+def _detection(emulator: Any, manifest: Any, max_rows: int | None, seed: int) -> Any:
+    """Evaluation of the emulator's detection model, None if it or the rows are missing."""
+    from balrog_keras.detection_evaluation import DetectionRows, evaluate_detection
+    from data_prep.shards import read_split
+
+    if not emulator.has_detection:
+        return None
+    if not manifest.splits.get("detection-test", {"rows": 0})["rows"]:
+        logger.warning("detection is not evaluated: the shards have no detection-test rows")
+        return None
+    rows = DetectionRows.of(read_split(manifest.directory, "detection-test"), max_rows, seed)
+    return evaluate_detection(emulator.schema, rows, emulator.p_detect(rows.condition), seed=seed)
 
 
 def _provenance(

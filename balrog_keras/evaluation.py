@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from balrog_keras.bars import BARS
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.calibration_statistics import calibration_statistics
 from balrog_keras.comparison import (
@@ -23,64 +24,19 @@ from balrog_keras.comparison import (
     marginal_statistics,
     statistic,
 )
+from balrog_keras.detection_evaluation import DetectionEvaluation
 from balrog_keras.held_out import EmulatorLike, HeldOut
 from balrog_keras.scores import derived_seed, energy_statistics, score_draws
 from balrog_keras.two_sample import auc_table, c2st_statistics, features
 from data_prep.errors import BalrogError
 from data_prep.schema import Schema
 
-__all__ = ["BARS", "Bar", "Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate"]
 
 logger = logging.getLogger(__name__)
 
 # The 95 % quantile of the simulated null needs at least 20 simulations, one per draw.
 MINIMUM_DRAWS = 20
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A limit on one statistic: its null plus a tolerance.
-
-    Parameters
-    ----------
-    name : str
-        Short name, as in metrics.json.
-    title : str
-        What is required, in words.
-    path : tuple of str
-        Where the statistic is in the nested statistics.
-    tolerance : float
-        Allowed excess over the null.
-    """
-
-    name: str
-    title: str
-    path: tuple[str, ...]
-    tolerance: float
-
-    def judge(self, statistics: dict[str, Any]) -> dict[str, Any]:
-        """Value, null, limit and whether the bar is met, for metrics.json."""
-        entry = statistics
-        for key in self.path:
-            entry = entry[key]
-        limit = entry["null"] + self.tolerance
-        return {
-            "name": self.name,
-            "title": self.title,
-            "value": entry["value"],
-            "interval": entry["interval"],
-            "null": entry["null"],
-            "tolerance": self.tolerance,
-            "limit": limit,
-            "passed": bool(entry["value"] <= limit),
-        }
-
-
-BARS = (
-    Bar("c2st_auc", "Classifier two-sample AUC", ("c2st", "larger"), 0.05),
-    Bar("worst_pit_ks", "Worst PIT KS over quartile bins", ("pit", "worst_bin"), 0.03),
-    Bar("non_finite_draws", "Draws with NaN or infinity", ("non_finite_draws",), 0.0),
-)
 
 
 @dataclass(frozen=True)
@@ -109,6 +65,11 @@ class Evaluation:
         Randomised ranks.
     tables, null_tables : dict
         As :func:`~balrog_keras.comparison.binned_tables` gives them.
+    detection : DetectionEvaluation, optional
+        Of the emulator's detection model.
+    members : list of dict, optional
+        Main statistics of each member of an ensemble, as
+        :func:`~balrog_keras.member_spread.member_spread` gives them.
     """
 
     schema: Schema
@@ -123,11 +84,18 @@ class Evaluation:
     pit: np.ndarray
     tables: dict[str, Any]
     null_tables: dict[str, Any]
+    detection: DetectionEvaluation | None = None
+    members: list[dict[str, float]] | None = None
+
+    @property
+    def all_bars(self) -> list[dict[str, Any]]:
+        """Of the measured columns, then of detection."""
+        return self.bars + (self.detection.bars if self.detection else [])
 
     @property
     def passed(self) -> bool:
         """Whether every bar is met."""
-        return all(bar["passed"] for bar in self.bars)
+        return all(bar["passed"] for bar in self.all_bars)
 
 
 def evaluate(

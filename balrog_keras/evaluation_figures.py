@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from balrog_keras import calibration_plots, metrics, plots
+from balrog_keras import calibration_plots, detection_plots, metrics, plots
 from balrog_keras.column_text import axis_label, residual_labels
 from balrog_keras.evaluation import Evaluation
 from balrog_keras.residuals import magnitude_families, residuals
@@ -69,6 +69,33 @@ def evaluation_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
                 evaluation.null_kind,
                 label,
             ),
+        )
+    if evaluation.detection is not None:
+        yield from _detection_figures(evaluation.detection.statistics, label)
+
+
+def _detection_figures(statistics: dict[str, Any], label: str) -> Iterator[NamedFigure]:
+    error, worst = statistics["ece"], statistics["worst_completeness"]
+    yield NamedFigure(
+        "Detection",
+        f"Detected fraction of held-out injections in bins of their probability of detection, and "
+        f"the difference. The calibration error is {error['value']:.4f}, its 95 % null "
+        f"{error['null']:.4f}.",
+        detection_plots.reliability_figure(statistics["reliability"], label),
+    )
+    yield NamedFigure(
+        "Detection",
+        f"Completeness against every truth column, real (with binomial intervals) and emulated, "
+        f"and their difference (with intervals over tiles; grey is a perfect model's). The worst "
+        f"is {worst['value']:.4f} ({worst['where']}), its 95 % null {worst['null']:.4f}.",
+        detection_plots.completeness_figure(statistics["completeness"], label),
+    )
+    if statistics["joint"]:
+        yield NamedFigure(
+            "Detection",
+            "Calibration error in bins of truth and seeing (in brackets its 95 % null); colour is "
+            "detected minus expected counts in units of their binomial error.",
+            detection_plots.joint_figure(statistics["joint"], label),
         )
 
 

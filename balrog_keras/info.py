@@ -33,6 +33,7 @@ def describe(description: dict[str, Any]) -> str:
         f"{description['name']}: {description['label']}",
         f"created {description['created']}, schema {schema.name}, rows {rows}",
         "p(measured | detected, truth, survey properties)",
+        *_parts(description),
         "",
         f"{'column':<{name_width}}{'group':<10}{'unit':<{unit_width}}training range",
     ]
@@ -43,3 +44,17 @@ def describe(description: dict[str, Any]) -> str:
         lines.append(f"{column.name:<{name_width}}{column.group:<10}{unit:<{unit_width}}{span}")
     versions = ", ".join(f"{name} {text}" for name, text in description["versions"].items())
     return "\n".join([*lines, "", versions])
+
+
+def _parts(description: dict[str, Any]) -> list[str]:
+    """What the emulator has besides: detection model, members, where it comes from."""
+    lines = []
+    if description.get("detection"):
+        lines.append("P(detected | truth, survey properties)")
+    if description.get("members", 1) > 1:
+        lines.append(f"{description['members']} members, seeds {description['seeds']}")
+    origin = description.get("fine_tuned_from")
+    while origin:
+        lines.append(f"fine-tuned from {origin['name']} of {origin['created']}")
+        origin = origin.get("fine_tuned_from")
+    return lines

@@ -6,12 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["keyed_normals"]
+__all__ = ["keyed_normals", "keyed_uniform"]
 
 # splitmix64 (Steele, Lea & Flood 2014, doi:10.1145/2714064.2660195): increment and multipliers.
 _GOLDEN = 0x9E3779B97F4A7C15
 _MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _SHIFTS = (30, 27, 31)
+# Where keyed_normals absorbs the number of a pair; no latent is that long.
+_UNIFORM = 2**63
 
 
 def _uint64(value: int) -> Any:
@@ -66,11 +68,38 @@ def keyed_normals(seed: Any, row_id: Any, count: int, draw: int = 0) -> Any:
     (True, False)
     """
     pairs = (count + 1) // 2
-    state = _absorb(_uint64(0), tf.bitcast(tf.cast(seed, tf.int64), tf.uint64))
-    state = _absorb(state, _uint64(draw))
-    state = _absorb(state, tf.bitcast(tf.cast(row_id, tf.int64), tf.uint64))
+    state = _row_state(seed, row_id, draw)
     state = _absorb(state[:, None], tf.cast(tf.range(pairs), tf.uint64)[None, :])
     radius = tf.sqrt(-2.0 * tf.math.log(_uniform(tf.bitwise.right_shift(state, _uint64(32)))))
     angle = 2.0 * 3.141592653589793 * _uniform(tf.bitwise.bitwise_and(state, _uint64(0xFFFFFFFF)))
     normals = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
     return normals[:, :count]
+
+
+def keyed_uniform(seed: Any, row_id: Any, draw: int = 0) -> Any:
+    """Uniforms that depend only on (seed, row_id, draw), independent of the row's normals.
+
+    Parameters
+    ----------
+    seed : int64 tensor, shape ()
+        Any value, negative ones too.
+    row_id : int64 tensor, shape (N,)
+        Identity of each row; equal ids give equal uniforms.
+    draw : int
+        Number of the realization.
+
+    Returns
+    -------
+    float32 tensor, shape (N,)
+        In [0, 1), multiples of 2**-24: exact, so that ``uniform < p`` is never true for p = 0 and
+        always for p = 1.
+    """
+    state = _absorb(_row_state(seed, row_id, draw), _uint64(_UNIFORM))
+    return tf.cast(tf.bitwise.right_shift(state, _uint64(40)), tf.float32) * 2.0**-24
+
+
+def _row_state(seed: Any, row_id: Any, draw: int) -> Any:
+    """Hash of (seed, draw, row_id), uint64, shape (N,)."""
+    state = _absorb(_uint64(0), tf.bitcast(tf.cast(seed, tf.int64), tf.uint64))
+    state = _absorb(state, _uint64(draw))
+    return _absorb(state, tf.bitcast(tf.cast(row_id, tf.int64), tf.uint64))

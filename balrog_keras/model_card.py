@@ -19,7 +19,7 @@ _TEMPLATE = """\
 {label}
 
 Draws {measured} given {conditions}: p(measured | **detected**, truth, survey properties).
-It says nothing on whether an object is detected, and draws every object on its own.
+{detection} It draws every object on its own.{members}{origin}
 
 ## Load it (TensorFlow and numpy only)
 
@@ -33,7 +33,11 @@ columns = {{
 {example}
 }}
 row_id = np.arange(2)
-measured = draw(**columns, row_id=tf.constant(row_id, tf.int64), seed=tf.constant(1, tf.int64))
+measured = draw(
+    **columns,
+    row_id=tf.constant(row_id, tf.int64),
+    seed=tf.constant(1, tf.int64),{member_argument}
+)
 ```
 
 The same (seed, row_id) gives the same draw in any batch, order or process.
@@ -62,6 +66,20 @@ Made by
 
 Settings, versions and the SHA-256 of every file are in `emulator.json`.
 """
+
+
+_DETECTION = """\
+P(detected | truth, survey properties) is the endpoint `detection_probability`; `emulate_detected`
+takes what `serving_default` takes and draws `detected` as well."""
+_NO_DETECTION = "It says nothing on whether an object is detected."
+_MEMBERS = """
+
+It is an ensemble of {members} members, which differ by the seeds of their training alone. `member`
+(from 0) chooses which one draws; how much they differ is what training leaves open."""
+_ORIGIN = """
+
+Fine-tuned from `{name}` (created {created}, SHA-256 of its emulator.json
+`{emulator_json_sha256}`)."""
 
 
 def _column_row(column: Any, domain: dict[str, Any]) -> str:
@@ -125,9 +143,14 @@ def model_card(description: dict[str, Any], metrics: dict[str, Any]) -> str:
     """
     schema = Schema.from_dict(description["schema"])
     domain, data = description["domain"], description["training_data"]
+    members, origin = description.get("members", 1), description.get("fine_tuned_from")
     medians = {name: domain[name]["quantiles"]["0.5"] for name in schema.condition_names}
     return _TEMPLATE.format(
         name=description["name"],
+        detection=_DETECTION if description.get("detection") else _NO_DETECTION,
+        members=_MEMBERS.format(members=members) if members > 1 else "",
+        member_argument="\n    member=tf.constant(0, tf.int64)," if members > 1 else "",
+        origin=_ORIGIN.format(**origin) if origin else "",
         label=description["label"],
         measured=", ".join(f"`{name}`" for name in schema.measured_names),
         conditions=", ".join(f"`{name}`" for name in schema.condition_names),

@@ -13,7 +13,8 @@ from typing import Any
 
 from balrog_keras.evaluation import Evaluation
 from balrog_keras.evaluation_figures import evaluation_figures
-from balrog_keras.report_tables import bar_table, statistics_tables, table
+from balrog_keras.report_detection import detection_tables, detection_text
+from balrog_keras.report_tables import bar_table, member_table, statistics_tables, table
 from data_prep.files import atomic_path, write_json
 
 __all__ = ["metrics_document", "report_page", "write_report"]
@@ -64,14 +65,28 @@ def metrics_document(evaluation: Evaluation, provenance: dict[str, Any]) -> dict
             "format_version": 1,
             "label": evaluation.label,
             "passed": evaluation.passed,
-            "bars": evaluation.bars,
+            "bars": evaluation.all_bars,
             "null": evaluation.null_kind,
             "rows": evaluation.rows,
             "statistics": evaluation.statistics,
+            **_parts(evaluation),
             "provenance": provenance,
         }
     )
     return document
+
+
+def _parts(evaluation: Evaluation) -> dict[str, Any]:
+    """What only some emulators have: a detection model, members."""
+    parts: dict[str, Any] = {}
+    if evaluation.detection is not None:
+        parts["detection"] = {
+            "rows": evaluation.detection.rows,
+            "statistics": evaluation.detection.statistics,
+        }
+    if evaluation.members is not None:
+        parts["members"] = evaluation.members
+    return parts
 
 
 def _plain(value: Any) -> Any:
@@ -138,6 +153,8 @@ def report_page(evaluation: Evaluation, document: dict[str, Any]) -> str:
         *_figures(evaluation),
         "<h2>Tables</h2>",
         *statistics_tables(document["statistics"]),
+        *(detection_tables(document["detection"]) if "detection" in document else ()),
+        *(member_table(document["members"]) if "members" in document else ()),
         "<h2>Provenance</h2>",
         *_provenance(document["provenance"]),
         "</body></html>\n",
@@ -172,6 +189,8 @@ def _verdict(document: dict[str, Any]) -> Iterator[str]:
             "is compared with its first; for calibration, each draw in turn takes the place of the "
             "measured value.</p>"
         )
+    if "detection" in document:
+        yield detection_text(document["detection"])
     yield "<p>Intervals are 95 % of a bootstrap over sky regions.</p>"
     if rows["regions"] < 10:
         yield f"<p>Only {rows['regions']} regions: the intervals are too narrow.</p>"

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-__all__ = ["bar_table", "number", "statistics_tables", "table"]
+__all__ = [
+    "bar_table",
+    "folded",
+    "interval_text",
+    "member_table",
+    "number",
+    "statistic_rows",
+    "statistics_tables",
+    "table",
+]
 
 _TITLES = {
     "bias": "Bias: emulated minus real median residual, over the real spread",
@@ -37,7 +47,8 @@ def number(value: Any) -> str:
     return f"{value:.3g}"
 
 
-def _interval(bounds: Any) -> str:
+def interval_text(bounds: Any) -> str:
+    """Two bounds for people, an en dash where one is None."""
     if bounds is None or None in bounds:
         return "–"
     return f"{number(bounds[0])} to {number(bounds[1])}"
@@ -62,7 +73,7 @@ def bar_table(bars: Sequence[dict[str, Any]]) -> str:
     rows = []
     for bar in bars:
         verdict = '<td class="pass">pass</td>' if bar["passed"] else '<td class="fail">fail</td>'
-        texts = [number(bar["value"]), _interval(bar["interval"]), number(bar["null"])]
+        texts = [number(bar["value"]), interval_text(bar["interval"]), number(bar["null"])]
         texts.append(f"{number(bar['limit'])} (null + {number(bar['tolerance'])})")
         cells = "".join(f'<td class="number">{escape(text)}</td>' for text in texts)
         rows.append(f"<tr><td>{escape(bar['title'])}</td>{verdict}{cells}</tr>")
@@ -72,12 +83,12 @@ def bar_table(bars: Sequence[dict[str, Any]]) -> str:
     return f'<div class="wide"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def statistics_tables(statistics: dict[str, Any]) -> Iterator[str]:
+def statistics_tables(entries: dict[str, Any]) -> Iterator[str]:
     """A folded table per kind of statistic, then those in bins.
 
     Parameters
     ----------
-    statistics : dict
+    entries : dict
         ``statistics`` of metrics.json.
 
     Yields
@@ -87,12 +98,13 @@ def statistics_tables(statistics: dict[str, Any]) -> Iterator[str]:
     """
     heads = ["", "value", "95 % interval", "null", "null interval", "note"]
     for key, title in _TITLES.items():
-        yield _folded(title, table(heads, list(_leaves(statistics[key], ""))), opened=True)
-    yield _folded("Calibration in quartile bins", _calibration_table(statistics))
-    yield _folded("Bias and spread in deciles", _decile_table(statistics["binned"]))
+        yield folded(title, table(heads, list(statistic_rows(entries[key], ""))), opened=True)
+    yield folded("Calibration in quartile bins", _calibration_table(entries))
+    yield folded("Bias and spread in deciles", _decile_table(entries["binned"]))
 
 
-def _leaves(entry: dict[str, Any], path: str) -> Iterator[list[str]]:
+def statistic_rows(entry: dict[str, Any], path: str) -> Iterator[list[str]]:
+    """Texts of every statistic in a nested dict: where, value, intervals, null, note."""
     if "value" in entry:
         known = ("value", "interval", "null", "null_interval")
         note = "; ".join(
@@ -100,26 +112,31 @@ def _leaves(entry: dict[str, Any], path: str) -> Iterator[list[str]]:
             for key, value in entry.items()
             if key not in known
         )
-        texts = [number(entry["value"]), _interval(entry["interval"]), number(entry.get("null"))]
-        yield [path, *texts, _interval(entry.get("null_interval")), note]
+        texts = [
+            number(entry["value"]),
+            interval_text(entry["interval"]),
+            number(entry.get("null")),
+        ]
+        yield [path, *texts, interval_text(entry.get("null_interval")), note]
         return
     for key, value in entry.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{path}, {key}" if path else key)
+            yield from statistic_rows(value, f"{path}, {key}" if path else key)
 
 
-def _folded(title: str, content: str, opened: bool = False) -> str:
+def folded(title: str, content: str, opened: bool = False) -> str:
+    """HTML content that is shown on a click on its title."""
     state = " open" if opened else ""
     return f"<details{state}><summary>{escape(title)}</summary>{content}</details>"
 
 
-def _calibration_table(statistics: dict[str, Any]) -> str:
+def _calibration_table(entries: dict[str, Any]) -> str:
     rows = []
-    for entry in statistics["calibration_bins"]:
+    for entry in entries["calibration_bins"]:
         for name in entry["pit_ks"]:
             texts = [entry[key][name] for key in ("pit_ks", "pit_ks_null", "coverage_68")]
             texts = [number(value) for value in (*texts, entry["coverage_95"][name])]
-            bounds = _interval([entry["low"], entry["high"]])
+            bounds = interval_text([entry["low"], entry["high"]])
             rows.append([entry["condition"], bounds, name, number(entry["rows"]), *texts])
     heads = ["condition", "bin", "column", "rows", "PIT KS", "95 % null", "in 68 %", "in 95 %"]
     return table(heads, rows, numbers=5)
@@ -132,9 +149,20 @@ def _decile_table(binned: dict[str, Any]) -> str:
             for k, count in enumerate(cells["rows"]):
                 texts = []
                 for key in ("bias", "spread_ratio"):
-                    texts += [number(cells[key][k]), _interval(cells[f"{key}_interval"][k])]
+                    texts += [number(cells[key][k]), interval_text(cells[f"{key}_interval"][k])]
                     texts.append(number(cells[f"null_{key}"][k]))
-                bounds = _interval(cells["edges"][k : k + 2])
+                bounds = interval_text(cells["edges"][k : k + 2])
                 rows.append([by, bounds, name, number(count), *texts])
     heads = ["condition", "bin", "column", "rows", "bias", "95 % interval", "null"]
     return table([*heads, "spread ratio", "95 % interval", "null"], rows, numbers=7)
+
+
+def member_table(members: Sequence[dict[str, float]]) -> Iterator[str]:
+    """Main statistics of every member of an ensemble, their mean and standard deviation."""
+    names = list(members[0])
+    rows = [[str(k), *(number(member[name]) for name in names)] for k, member in enumerate(members)]
+    columns = [[member[name] for member in members] for name in names]
+    rows.append(["mean", *(number(statistics.fmean(column)) for column in columns)])
+    rows.append(["spread (sd)", *(number(statistics.stdev(column)) for column in columns)])
+    title = "Members of the ensemble, each on the same few rows"
+    yield folded(title, table(["member", *names], rows, numbers=len(names)), opened=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,44 @@ from balrog_keras.config import Settings
 from data_prep.errors import BalrogError
 from data_prep.files import atomic_path
 
-__all__ = ["Run"]
+__all__ = ["Run", "RunData"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """What a run is made of besides its settings; kept in ``data.yaml``.
+
+    Parameters
+    ----------
+    shards : str
+        Their directory, absolute.
+    manifest_sha256 : str
+        Checksum of their manifest, which tells whether they are the same.
+    members : int
+        Networks trained alike but for their seeds.
+    detection : bool
+        Whether a detection model is fitted where the shards have undetected rows.
+    start_from : str or None
+        Absolute directory of the emulator that is fine-tuned.
+    start_from_sha256 : str or None
+        Checksum of its ``emulator.json``.
+
+    Raises
+    ------
+    BalrogError
+        If there is no member.
+    """
+
+    shards: str
+    manifest_sha256: str
+    members: int = 1
+    detection: bool = True
+    start_from: str | None = None
+    start_from_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.members < 1:
+            raise BalrogError(f"members must be at least 1, got {self.members}")
 
 
 class Run:
@@ -28,7 +66,7 @@ class Run:
     ----------
     config, data, checkpoints, tensorboard, log : pathlib.Path
         ``config.yaml`` (the settings; ``train.py --config`` takes it), ``data.yaml`` (which
-        shards), ``checkpoints/``, ``tensorboard/``, ``train.log``.
+        shards, how many members), ``checkpoints/``, ``tensorboard/``, ``train.log``.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -38,6 +76,15 @@ class Run:
         self.checkpoints = self.directory / "checkpoints"
         self.tensorboard = self.directory / "tensorboard"
         self.log = self.directory / "train.log"
+
+    @property
+    def started(self) -> bool:
+        """Whether a run was started here."""
+        return self.config.is_file()
+
+    def member(self, number: int) -> Run:
+        """Run directory of one member of an ensemble, ``runs/NAME/member-K``."""
+        return Run(self.directory / f"member-{number}")
 
     def saved_settings(self) -> Settings:
         """Settings the run was started with.
@@ -49,6 +96,23 @@ class Run:
         """
         return Settings.from_dict(self._read(self.config))
 
+    def saved_data(self) -> RunData:
+        """What the run was started on.
+
+        Raises
+        ------
+        BalrogError
+            If there is no such run, or its data.yaml cannot be read.
+        """
+        content = self._read(self.data)
+        expected = {field.name for field in fields(RunData)}
+        if not {"shards", "manifest_sha256"} <= content.keys() <= expected:
+            raise BalrogError(
+                f"{self.data} must have {', '.join(sorted(expected))}; found "
+                f"{', '.join(sorted(content))}. Start a new run under another --name"
+            )
+        return RunData(**content)
+
     def _read(self, path: Path) -> dict[str, Any]:
         if not path.is_file():
             raise BalrogError(f"no run to resume: {path} is missing; train without --resume")
@@ -57,15 +121,15 @@ class Run:
         except (yaml.YAMLError, TypeError, ValueError) as error:
             raise BalrogError(f"{path} cannot be read as the file of a run: {error}") from None
 
-    def start(self, settings: Settings, data: dict[str, str], overwrite: bool) -> None:
+    def start(self, settings: Settings, data: RunData, overwrite: bool) -> None:
         """Create the directory and save the settings.
 
         Parameters
         ----------
         settings : Settings
             Of this run.
-        data : dict
-            ``shards`` (path) and ``manifest_sha256``.
+        data : RunData
+            What it is made of.
         overwrite : bool
             Replace an older run of this name.
 
@@ -81,30 +145,34 @@ class Run:
                     "--name, or replace it with --overwrite"
                 )
             shutil.rmtree(self.directory)
-        for path, content in ((self.data, data), (self.config, settings.to_dict())):
+        for path, content in ((self.data, asdict(data)), (self.config, settings.to_dict())):
             with atomic_path(path) as partial:
                 partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
-    def check_same(self, settings: Settings, data: dict[str, str]) -> None:
-        """Refuse to resume with other settings or other shards.
+    def check_same(self, settings: Settings, data: RunData) -> None:
+        """Refuse to resume with other settings, shards, members or start.
 
         Raises
         ------
         BalrogError
             Naming what differs.
         """
+        saved = self.saved_data()
+        if saved.manifest_sha256 != data.manifest_sha256:
+            raise BalrogError(
+                f"{self.directory} was started on other shards ({saved.shards}); "
+                f"{data.shards} differs. Resume with those, or choose another --name"
+            )
         different = self.saved_settings().differences(settings)
+        for name in ("members", "detection", "start_from", "start_from_sha256"):
+            before, now = getattr(saved, name), getattr(data, name)
+            if before != now:
+                different[name] = before, now
         if different:
             listing = ", ".join(f"{n} was {a!r}, now {b!r}" for n, (a, b) in different.items())
             raise BalrogError(
                 f"{self.directory} was started with other settings: {listing}; resume with the "
                 "same ones, or start a new run under another --name"
-            )
-        saved = self._read(self.data)
-        if saved.get("manifest_sha256") != data["manifest_sha256"]:
-            raise BalrogError(
-                f"{self.directory} was started on other shards ({saved.get('shards')}); "
-                f"{data['shards']} differs. Resume with those, or choose another --name"
             )
 
     def log_to_file(self) -> logging.Handler:

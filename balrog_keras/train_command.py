@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from balrog_keras.allocator import keep_freed_memory
 from balrog_keras.config import Settings
+from balrog_keras.fine_tune import tuned_defaults
 from balrog_keras.runs import Run
 from data_prep.console import run_command
 from data_prep.errors import require
@@ -23,6 +26,8 @@ examples:
   python train.py --data shards --name wide --width 256 --steps 20000
   python train.py --data shards --name again --config runs/first/config.yaml
   python train.py --data shards --name first --resume
+  python train.py --data shards --name five --members 5
+  python train.py --data new_shards --name season2 --from saved_models/first --steps 2000
 """
 
 
@@ -39,6 +44,33 @@ def _parser() -> Any:
     add("--config", action="config", help="YAML file of settings; flags after it override it")
     add("--resume", action="store_true", help="continue the run from its last checkpoint")
     add("--overwrite", action="store_true", help="replace an older run of this name")
+    add(
+        "--members",
+        type=int,
+        default=1,
+        help="emulators to train from different seeds and export as one (default: 1)",
+    )
+    add(
+        "--detection",
+        type=bool,
+        default=True,
+        help="fit P(detected | condition) too where the shards have undetected rows",
+    )
+    add(
+        "--from",
+        dest="start_from",
+        type=Path | None,
+        default=None,
+        metavar="EMULATOR",
+        help="fine-tune saved_models/NAME: its settings, at a quarter of its learning rates, are "
+        "the defaults; networks and standardizer are taken over",
+    )
+    add(
+        "--strategy",
+        type=Literal["none", "mirrored", "multiworker"],
+        default="none",
+        help="spread training over the devices of this machine, or over the workers of TF_CONFIG",
+    )
     add("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     add("--saved_models", type=Path, default=Path("saved_models"), help="where emulators are kept")
     add("--quiet", action="store_true", help="log warnings and errors only")
@@ -46,24 +78,31 @@ def _parser() -> Any:
     return parser
 
 
-def _resumed_settings(arguments: list[str]) -> dict[str, Any]:
-    """Settings of the run to be resumed, so that its flags need not be given again."""
+def _defaults(arguments: list[str]) -> dict[str, Any]:
+    """Defaults from the run to be resumed, or from the emulator to be fine-tuned."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--resume", action="store_true")
     early.add_argument("--name", default="")
     early.add_argument("--runs", type=Path, default=Path("runs"))
+    early.add_argument("--from", dest="start_from", type=Path)
     known, _ = early.parse_known_args(arguments)
-    if not (known.resume and known.name):
-        return {}
-    return Run(known.runs / known.name).saved_settings().to_dict()
+    if known.resume and known.name:
+        run = Run(known.runs / known.name)
+        data = asdict(run.saved_data())
+        own = {name: data[name] for name in ("members", "detection", "start_from")}
+        return {**run.saved_settings().to_dict(), **own}
+    return tuned_defaults(known.start_from) if known.start_from else {}
 
 
 def _train(arguments: list[str]) -> int:
     parser = _parser()
     if "--help" not in arguments and "-h" not in arguments:
-        parser.set_defaults(_resumed_settings(arguments))
+        parser.set_defaults(_defaults(arguments))
     options = parser.parse_args(arguments).as_dict()
-    own = ("data", "name", "resume", "overwrite", "runs", "saved_models")
+    own = (
+        "data", "name", "resume", "overwrite", "runs", "saved_models", "members", "detection",
+        "start_from", "strategy",
+    )  # fmt: skip
     settings = Settings.from_dict({name: options[name] for name in Settings().to_dict()})
     require("tensorflow", "cpu")
     from balrog_keras.training import Interrupted, train
@@ -80,4 +119,5 @@ def _train(arguments: list[str]) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run train.py; gives the exit code (0 done, 1 bad input, 2 usage, 128 + signal)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    keep_freed_memory()
     return run_command(lambda: _train(arguments), quiet="--quiet" in arguments)

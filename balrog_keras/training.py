@@ -1,27 +1,27 @@
-"""One training run: standardize, fit the GAN, keep the best generator, export it."""
+"""One training run: its members, its detection model, and their export as one emulator."""
 
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from balrog_keras.building import Seeds, build_gan
-from balrog_keras.checkpoints import Checkpoints
 from balrog_keras.config import Settings
+from balrog_keras.detection_fit import fit_detection
+from balrog_keras.distribution import is_chief, open_strategy, wait_for_all
 from balrog_keras.export import export_emulator
-from balrog_keras.fitting import Interrupted, fit_gan
-from balrog_keras.runs import Run
-from balrog_keras.standardizer import Standardizer
-from balrog_keras.standardizer_fit import fit_standardizer
+from balrog_keras.fine_tune import Base
+from balrog_keras.fitting import Interrupted
+from balrog_keras.member_training import Rows, train_member
+from balrog_keras.members import member_settings
+from balrog_keras.runs import Run, RunData
 from balrog_keras.training_summary import log_summary
-from balrog_keras.validation import Validator
-from data_prep.errors import BalrogError
 from data_prep.files import sha256_of
 from data_prep.manifest import MANIFEST_NAME, Manifest
-from data_prep.shards import read_split
 
 __all__ = ["Interrupted", "train"]
 
@@ -36,6 +36,12 @@ def train(
     saved_models: Path = Path("saved_models"),
     resume: bool = False,
     overwrite: bool = False,
+    *,
+    members: int = 1,
+    detection: bool = True,
+    start_from: Path | None = None,
+    strategy: str = "none",
+    on_validation: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Path:
     """Train an emulator on shards and export it.
 
@@ -53,6 +59,19 @@ def train(
         Continue the run from its last checkpoint; the result is that of an uninterrupted run.
     overwrite : bool
         Replace an older run of this name.
+    members : int
+        Trained alike but for their seeds and exported as one emulator; more than one are kept in
+        ``runs/NAME/member-K``.
+    detection : bool
+        Fit P(detected | condition) too where the shards have undetected rows.
+    start_from : path, optional
+        Exported emulator to be fine-tuned: its networks and standardizers are the start.
+    strategy : {'none', 'mirrored', 'multiworker'}
+        How the training is spread over devices, see
+        :func:`balrog_keras.distribution.open_strategy`.
+    on_validation : callable, optional
+        Called with the step and the scores after every validation of member 0; what it raises ends
+        the training.
 
     Returns
     -------
@@ -62,79 +81,86 @@ def train(
     Raises
     ------
     BalrogError
-        For bad shards, a run that exists or differs, or a loss that became NaN or infinite.
+        For bad shards, a run that exists or differs, an emulator that cannot be fine-tuned, or a
+        loss that became NaN or infinite.
     Interrupted
         After SIGINT or SIGTERM; a checkpoint has been written.
     """
-    manifest = Manifest.load(shards)
-    data = {
-        "shards": str(Path(shards).resolve()),
-        "manifest_sha256": sha256_of(Path(shards) / MANIFEST_NAME),
-    }
-    run = Run(Path(runs) / name)
+    spread = open_strategy(strategy)
+    manifest, destination = Manifest.load(shards), Path(saved_models) / name
+    base = None if start_from is None else Base(start_from)
+    if base is not None:
+        base.require_fits(manifest.schema, settings, members, destination)
+    data = RunData(
+        shards=str(Path(shards).resolve()),
+        manifest_sha256=sha256_of(Path(shards) / MANIFEST_NAME),
+        members=members,
+        detection=detection,
+        start_from=None if base is None else str(base.directory),
+        start_from_sha256=None if base is None else base.sha256,
+    )
+    run, chief = Run(Path(runs) / name), is_chief(spread)
     if resume:
         run.check_same(settings, data)
-    else:
+    elif chief:
         run.start(settings, data, overwrite)
+    wait_for_all(spread)
+    with _logged(run, chief):
+        rows, trained = Rows.of(Path(shards), settings), []
+        for number in range(members):
+            own = _member_run(run, number, settings, data, spread)
+            with _logged(own, chief and own is not run):
+                trained.append(
+                    train_member(
+                        rows,
+                        manifest,
+                        own,
+                        member_settings(settings, number),
+                        None if base is None else partial(base.load, number),
+                        spread,
+                        on_validation if number == 0 else None,
+                    )
+                )
+        if chief:
+            model = _fit_detection(Path(shards), manifest, settings, base) if detection else None
+            export_emulator(destination, trained, manifest, settings, shards, model, base)
+            log_summary(trained, rows.counts, settings, run, destination, shards)
+        wait_for_all(spread)
+    return destination
+
+
+@contextmanager
+def _logged(run: Run, wanted: bool) -> Iterator[None]:
+    """Write the log to the run's file too, if wanted."""
+    if not wanted:
+        yield
+        return
     handler = run.log_to_file()
     logging.getLogger().addHandler(handler)
     try:
-        return _train(manifest, Path(shards), run, settings, Path(saved_models) / name)
+        yield
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
 
 
-def _train(
-    manifest: Manifest, shards: Path, run: Run, settings: Settings, destination: Path
-) -> Path:
-    splits = {split: read_split(shards, split) for split in ("train", "validation")}
-    for split, arrays in splits.items():
-        if len(arrays["condition"]) == 0:
-            raise BalrogError(f"{shards} has no {split} rows; prepare a larger catalogue")
-    if settings.use_weights and "weight" not in splits["train"]:
-        raise BalrogError(
-            f"setting use_weights needs shards with weights, {shards} has none; prepare them with "
-            "a preset that names the `weight` column"
-        )
-    schema = manifest.schema
-    standardizer = Standardizer.for_schema(
-        schema, settings.width, settings.depth, Seeds.of(settings.seed).regression
-    )
-    gan = build_gan(settings, len(schema.condition_names), len(schema.measured_names))
-    checkpoints = Checkpoints(run.checkpoints, gan, standardizer)
-    rows = {split: len(arrays["condition"]) for split, arrays in splits.items()}
-    logger.info(
-        "%s training rows, %s validation rows, %d conditions -> %d measured columns",
-        f"{rows['train']:,}", f"{rows['validation']:,}",
-        len(schema.condition_names), len(schema.measured_names),
-    )  # fmt: skip
-    if checkpoints.restore():
-        logger.info("resuming from step %s (%s)", f"{checkpoints.step:,}", checkpoints.latest)
-    else:
-        started = time.monotonic()
-        fit_standardizer(standardizer, splits["train"], splits["validation"], settings)
-        logger.info("location and scale fitted in %.1f s", time.monotonic() - started)
-    validator = Validator(
-        standardizer,
-        schema,
-        splits["validation"]["condition"],
-        splits["validation"]["measured"],
-        settings.latent_dim,
-        settings.validation_draws,
-        settings.seed,
-    )
-    condition, measured = splits["train"]["condition"], splits["train"]["measured"]
-    standardized = (
-        np.asarray(standardizer.standardize_condition(condition)),
-        np.asarray(standardizer.standardize(condition, measured)),
-    )
-    weights = splits["train"]["weight"] if settings.use_weights else None
-    fit_gan(gan, standardized, weights, validator, checkpoints, run, settings, manifest.label)
-    scores = validator.scores(checkpoints.best_generator)
-    best = {"step": int(checkpoints.best_step.numpy()), **scores}
-    bundle = export_emulator(
-        destination, checkpoints.best_generator, standardizer, manifest, settings, best, shards
-    )
-    log_summary(best, rows, settings, run, bundle, shards)
-    return bundle
+def _member_run(run: Run, number: int, settings: Settings, data: RunData, spread: Any) -> Run:
+    """Directory of a member, begun if it is new; the run's own if it is the only member."""
+    if data.members == 1:
+        return run
+    own = run.member(number)
+    if is_chief(spread) and not own.started:
+        own.start(member_settings(settings, number), replace(data, members=1), overwrite=True)
+    wait_for_all(spread)
+    logger.info("member %d of %d: %s", number, data.members, own.directory)
+    return own
+
+
+def _fit_detection(shards: Path, manifest: Manifest, settings: Settings, base: Base | None) -> Any:
+    """Detection model of the shards, or that of the fine-tuned emulator where they have none."""
+    model = fit_detection(shards, manifest.schema, settings, settings.seed)
+    if model is None and base is not None:
+        model = base.detection()
+        if model is not None:
+            logger.warning("the detection model is that of %s, not fitted again", base.directory)
+    return model

@@ -29,8 +29,10 @@ class ConditionalWGANGP(keras.Model):
     minimises ``-E[D(G(z, c), c)] + energy_score_weight * energy score``. An exponential moving
     average of the generator's weights, :attr:`ema_generator`, is what is validated and exported.
 
-    All training noise is stateless: a function of (seed, step, purpose). A resumed run therefore
-    continues exactly as the uninterrupted one.
+    All training noise is stateless: a function of (seed, step, purpose) and of the row's place in
+    the whole batch. A resumed run therefore continues exactly as the uninterrupted one, and under
+    a ``tf.distribute`` strategy, where replica r of R gets rows r, r + R, ... of each batch, the
+    numbers are those of one device.
 
     Parameters
     ----------
@@ -135,12 +137,19 @@ class ConditionalWGANGP(keras.Model):
         """The running means of what is logged, so that Keras resets them."""
         return list(self._means.values())
 
-    def _normal(self, step: Any, purpose: int, part: int, shape: Any) -> Any:
-        return tf.random.stateless_normal(shape, self._noise_seed(step, purpose, part))
+    def _normal(self, step: Any, purpose: int, part: int, rows: Any) -> Any:
+        """Latents of this replica's rows, ``(rows, latent_dim)``."""
+        shape = (rows, self.latent_dim)
+        return self._draw(tf.random.stateless_normal, shape, step, purpose, part)
 
-    def _noise_seed(self, step: Any, purpose: int, part: int) -> Any:
-        """Two int64: the run's seed, and one number for (step, purpose, part)."""
-        return tf.stack([tf.constant(self.seed, tf.int64), step * 65536 + purpose * 8192 + part])
+    def _draw(self, draw: Any, shape: tuple[Any, int], step: Any, purpose: int, part: int) -> Any:
+        """Rows of this replica of what `draw` gives for the whole batch."""
+        seed = tf.stack([tf.constant(self.seed, tf.int64), step * 65536 + purpose * 8192 + part])
+        count = _num_replicas()
+        whole = draw((count * shape[0], shape[1]), seed)
+        if count == 1:
+            return whole
+        return whole[tf.distribute.get_replica_context().replica_id_in_sync_group :: count]
 
     def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
         """Update the critic `critic_steps` times, then the generator and its average once.
@@ -169,13 +178,11 @@ class ConditionalWGANGP(keras.Model):
         return {name: mean.result() for name, mean in self._means.items()}
 
     def _critic_step(self, condition: Any, real: Any, step: Any, part: int) -> dict[str, Any]:
-        latent = self._normal(step, _LATENT, part, (tf.shape(real)[0], self.latent_dim))
+        latent = self._normal(step, _LATENT, part, int(real.shape[0]))
         fake = self.generator((condition, latent))
         # Rows come shuffled, so the first ones are as good as any.
         some = math.ceil(self.gradient_penalty_fraction * int(real.shape[0]))
-        epsilon = tf.random.stateless_uniform(
-            (some, 1), self._noise_seed(step, _INTERPOLATION, part)
-        )
+        epsilon = self._draw(tf.random.stateless_uniform, (some, 1), step, _INTERPOLATION, part)
         with tf.GradientTape() as tape:
             # One call for both halves: larger matrix products run nearer the machine's peak.
             both = self.critic((tf.concat([real, fake], 0), tf.concat([condition, condition], 0)))
@@ -199,8 +206,7 @@ class ConditionalWGANGP(keras.Model):
         }
 
     def _generator_step(self, condition: Any, real: Any, step: Any) -> dict[str, Any]:
-        rows = tf.shape(real)[0]
-        latent = self._normal(step, _GENERATOR_LATENT, 0, (2 * rows, self.latent_dim))
+        latent = self._normal(step, _GENERATOR_LATENT, 0, 2 * int(real.shape[0]))
         with tf.GradientTape() as tape:
             fakes = self.generator((tf.concat([condition, condition], 0), latent))
             first, second = tf.split(fakes, 2)
@@ -212,11 +218,16 @@ class ConditionalWGANGP(keras.Model):
 
     @staticmethod
     def _apply(tape: Any, loss: Any, network: Any, optimizer: Any) -> Any:
-        """Take one optimizer step; gives the norm of the gradient."""
+        """Take one optimizer step; gives the norm of this replica's gradient."""
         variables = network.trainable_variables
         gradients = tape.gradient(loss, variables)
+        norm = tf.linalg.global_norm(gradients)
+        count = _num_replicas()
+        if count > 1:
+            # The optimizer sums over replicas; the loss is the mean over the whole batch.
+            gradients = [gradient / count for gradient in gradients]
         optimizer.apply(gradients, variables)
-        return tf.linalg.global_norm(gradients)
+        return norm
 
     def _update_average(self, step: Any) -> None:
         """Move the average towards the generator; the decay warms up (arXiv:1806.04498)."""
@@ -247,11 +258,13 @@ class ConditionalWGANGP(keras.Model):
         condition, real = data
         rows = tf.shape(real)[0]
         # Step -1 is never trained on: evaluation noise is its own and the same every time.
-        latent = self._normal(
-            tf.constant(-1, tf.int64), _GENERATOR_LATENT, 0, (2 * rows, self.latent_dim)
-        )
+        latent = self._normal(tf.constant(-1, tf.int64), _GENERATOR_LATENT, 0, 2 * rows)
         doubled = tf.concat([condition, condition], 0)
         first, second = tf.split(self.ema_generator((doubled, latent)), 2)
         gap = tf.reduce_mean(self.critic((real, condition)))
         gap -= tf.reduce_mean(self.critic((first, condition)))
         return {"critic_gap": gap, "energy_score": energy_score_loss(first, second, real)}
+
+
+def _num_replicas() -> int:
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)

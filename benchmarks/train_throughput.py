@@ -1,122 +1,104 @@
 """Training speed of the default settings, and its share of the machine's matrix-product peak.
 
-    python benchmarks/train_throughput.py [--batch_size 1024] [--critic_steps 3] [--repeats 5]
+    python benchmarks/train_throughput.py [--rows 100000 1700000 10000000] [--galaxies 2000000]
+        [--set batch_size=2048 critic_steps=1 stream=true]
 
-Runs what train.py runs: build_gan, training_batches and Keras' fit, on rows of the default
-schema's shape (values do not matter for speed). One galaxy is one training row that visits the
-critic once. Peak: best of 128-wide and square float32 products through XLA, timed before and
-after every repeat, so that a busy machine shows in both.
+For each number of rows, shards are written and a fresh process trains on them as train.py does:
+same reading, same batches, same compiled step. Rows have the default schema's shape; values do not
+matter for speed. One galaxy is one training row that visits the critic once. FLOPs are those of
+the matrix products in the program that XLA compiled. Peak: the best of 128-wide and square float32
+products through XLA, measured before and after every 200,000 galaxies, so that a busy machine
+shows in both. The share is given by the clock, which is what a user waits for on a quiet machine,
+and by processor time, which hardly feels what else runs.
 """
 
 import argparse
+import json
 import os
 import statistics
+import subprocess
 import sys
-import time
+import tempfile
+from pathlib import Path
+from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-import numpy as np
-import tensorflow as tf
 from machine import machine, print_table
 
-from balrog_keras.building import build_gan
+from balrog_keras.allocator import keep_freed_memory
 from balrog_keras.config import Settings
-from balrog_keras.datasets import training_batches
+from data_prep.errors import BalrogError
 
-CONDITIONS, MEASURED, ROWS = 9, 3, 200_000
-
-
-def flops_per_galaxy(gan, settings) -> float:
-    """Floating-point operations of the matrix products alone, per row that visits the critic.
-
-    A dense layer costs 2 * in * out per row forward, as much for its weights' gradient and as
-    much for its input's; nobody needs the input gradient of a first layer, except the penalty.
-    """
-
-    def forward(network):
-        return sum(2 * layer.kernel.shape[0] * layer.kernel.shape[1]
-                   for layer in (*network.hidden, network.head))  # fmt: skip
-
-    def first(network):
-        return 2 * network.hidden[0].kernel.shape[0] * network.hidden[0].kernel.shape[1]
-
-    critic, generator = forward(gan.critic), forward(gan.generator)
-    scores = 2 * (3 * critic - first(gan.critic))
-    # D and its input gradient, then the weights' and hidden inputs' gradients of both.
-    penalty = settings.gradient_penalty_fraction * (2 * critic + 4 * critic - first(gan.critic))
-    critic_visit = generator + scores + penalty
-    update = 2 * (3 * generator - first(gan.generator)) + 2 * critic
-    return critic_visit + update / settings.critic_steps
+PARTS = Path(__file__).resolve().parent / "throughput_parts"
 
 
-@tf.function(jit_compile=True, reduce_retracing=False)
-def chain(left, right, count):
-    """Multiply `left` by `right` `count` times."""
-    for _ in range(count):
-        left = left @ right
-    return left
+def settings_of(pairs: list[str]) -> Settings:
+    """Defaults, with what NAME=VALUE says."""
+    try:
+        return Settings(**{k: json.loads(v) for k, v in (pair.split("=", 1) for pair in pairs)})
+    except (TypeError, ValueError, BalrogError) as error:
+        sys.exit(f"--set takes NAME=VALUE of balrog_keras.config.Settings: {error}")
 
 
-def matmul_peak(batch: int) -> float:
-    """Best float32 FLOP/s of chains of 128-wide and of square products."""
-    best = 0.0
-    for rows, size, count in ((batch, 128, 100), (2048, 2048, 2)):
-        left = tf.random.normal((rows, size))
-        right = tf.random.normal((size, size)) / size**0.5
-        chain(left, right, count)
-        start = time.perf_counter()
-        chain(left, right, count).numpy()
-        best = max(best, 2 * rows * size * size * count / (time.perf_counter() - start))
-    return best
+def measure(rows: int, galaxies: int, settings: Settings) -> dict[str, Any]:
+    """Write shards of that many rows and train on them in a process of its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        shards = Path(directory) / "shards"
+        make = "import sys; from rows import write_random_shards as w; from pathlib import Path; "
+        make += "w(Path(sys.argv[1]), int(sys.argv[2]))"
+        subprocess.run([sys.executable, "-c", make, shards, str(rows)], cwd=PARTS, check=True)
+        command = [sys.executable, PARTS / "train_once.py", shards, str(galaxies)]
+        found = subprocess.run(
+            [*command, json.dumps(settings.to_dict())], check=True, stdout=subprocess.PIPE
+        )
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def table_of(rows: int, found: dict[str, Any]) -> list[tuple[str, str]]:
+    """What to print of one process."""
+    rates = [galaxies / wall for galaxies, wall, _ in found["chunks"]]
+    galaxies, wall, cpu = (sum(column) for column in zip(*found["chunks"], strict=True))
+    shares = []
+    for clock in (0, 1):
+        peaks = [peak[clock] for peak in found["peaks"]]
+        best = [max(pair) for pair in zip(peaks, peaks[1:], strict=False)]
+        done = [chunk[0] * found["flops"] / chunk[1 + clock] for chunk in found["chunks"]]
+        shares.append(statistics.median(a / b for a, b in zip(done, best, strict=True)))
+    peaks = [statistics.median(peak[clock] for peak in found["peaks"]) / 1e9 for clock in (0, 1)]
+    return [
+        (f"{rows:,} rows", ""),
+        ("  time to first step, from the start of Python",
+         "{:.1f} s, {:.1f} s of processor time".format(*found["first_step"])),
+        ("  peak memory", f"{found['memory'] / 1e9:.2f} GB"),
+        ("  training galaxies/s, median (range)",
+         f"{statistics.median(rates):,.0f} ({min(rates):,.0f} - {max(rates):,.0f})"),
+        ("  per galaxy over all of it, shuffling included",
+         f"{1e6 * wall / galaxies:.2f} us, {1e6 * cpu / galaxies:.2f} us of processor time"),
+        ("  FLOP per galaxy (matrix products)", f"{found['flops'] / 1e6:.3f} M"),
+        ("  matrix-product peak, median", f"{peaks[0]:.0f} GFLOP/s, {peaks[1]:.0f} per core"),
+        ("  share of peak, by the clock and by processor time",
+         f"{100 * shares[0]:.0f} %, {100 * shares[1]:.0f} %"),
+        ("  1.7 million galaxies", f"{1.7e6 * wall / galaxies:.0f} s"),
+    ]  # fmt: skip
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    defaults = Settings()
-    parser.add_argument("--batch_size", type=int, default=defaults.batch_size)
-    parser.add_argument("--critic_steps", type=int, default=defaults.critic_steps)
-    parser.add_argument("--width", type=int, default=defaults.width)
-    parser.add_argument("--repeats", type=int, default=5)
-    options = vars(parser.parse_args())
-    repeats = options.pop("repeats")
-    settings = Settings(**options)
-    rng = np.random.default_rng(0)
-    arrays = [rng.normal(size=(ROWS, size)).astype("float32") for size in (CONDITIONS, MEASURED)]
-    step_rows = settings.critic_steps * settings.batch_size
-    start = time.perf_counter()
-    gan = build_gan(settings, CONDITIONS, MEASURED)
-    batches = training_batches(arrays, step_rows, seed=0)
-    run = {"verbose": 0, "shuffle": False}
-    gan.fit(batches, steps_per_epoch=1, epochs=1, **run)
-    first_step = time.perf_counter() - start
-    steps = max(1, ROWS // step_rows)
-    rates, peaks = [], [matmul_peak(settings.batch_size)]
-    for _ in range(repeats):
-        start = time.perf_counter()
-        gan.fit(batches, steps_per_epoch=steps, epochs=1, **run)
-        rates.append(steps * step_rows / (time.perf_counter() - start))
-        peaks.append(matmul_peak(settings.batch_size))
-    flops = flops_per_galaxy(gan, settings)
-    shares = [
-        rate * flops / max(pair) for rate, *pair in zip(rates, peaks, peaks[1:], strict=False)
-    ]
-    rate = statistics.median(rates)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_700_000])
+    parser.add_argument("--galaxies", type=int, default=2_000_000, help="to train on, each time")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", dest="settings")
+    options = parser.parse_args()
+    settings = settings_of(options.settings)
+    keep_freed_memory()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     print_table([
         ("machine", machine()),
-        ("tensorflow", tf.__version__),
         ("networks", f"{settings.depth} x {settings.width}, batch {settings.batch_size}, "
                      f"{settings.critic_steps} critic steps"),
-        ("time to first step (compilation)", f"{first_step:.1f} s"),
-        ("training galaxies/s, median (range)",
-         f"{rate:,.0f} ({min(rates):,.0f} - {max(rates):,.0f})"),
-        ("FLOP per galaxy (matrix products)", f"{flops / 1e6:.3f} M"),
-        ("arithmetic", f"{rate * flops / 1e9:.0f} GFLOP/s"),
-        ("matrix-product peak, median", f"{statistics.median(peaks) / 1e9:.0f} GFLOP/s"),
-        ("share of peak, median of pairs", f"{100 * statistics.median(shares):.0f} %"),
-        ("1.7 million galaxies (one epoch)", f"{1.7e6 / rate:.0f} s"),
+        ("rows", "streamed from the shards" if settings.stream else "in memory"),
     ])  # fmt: skip
+    for rows in options.rows:
+        print_table(table_of(rows, measure(rows, options.galaxies, settings)))
 
 
 if __name__ == "__main__":

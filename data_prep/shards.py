@@ -22,6 +22,7 @@ from data_prep.schema import Schema
 __all__ = [
     "PieceWriter",
     "assemble_split",
+    "check_shard",
     "feature_widths",
     "read_records",
     "read_split",
@@ -223,11 +224,7 @@ def read_split(directory: str | os.PathLike[str], split: str) -> dict[str, np.nd
     start = 0
     for shard in described["shards"]:
         path = manifest.directory / shard["file"]
-        if sha256_of(path) != shard["sha256"]:
-            raise BalrogError(
-                f"{path} must have the SHA-256 that the manifest says; it is truncated or "
-                "changed; copy it anew or prepare the shards again"
-            )
+        check_shard(path, shard["sha256"])
         for block in read_records(path, widths):
             stop = start + len(block["row_id"])
             if stop > rows:
@@ -240,6 +237,21 @@ def read_split(directory: str | os.PathLike[str], split: str) -> dict[str, np.nd
     if "weight" in result:
         result["weight"] = result["weight"][:, 0]
     return result
+
+
+def check_shard(path: Path, sha256: str) -> None:
+    """Compare a shard with its checksum in the manifest.
+
+    Raises
+    ------
+    BalrogError
+        If it differs.
+    """
+    if sha256_of(path) != sha256:
+        raise BalrogError(
+            f"{path} must have the SHA-256 that the manifest says; it is truncated or "
+            "changed; copy it anew or prepare the shards again"
+        )
 
 
 def _wrong_count(

@@ -52,8 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     def number(name: str, text: str) -> None:
         key = name.strip("-").replace("-", "_")
+        kind = type(default[key])
+        metavar = "N" if kind is int else "F"
         parser.add_argument(
-            name, type=int, default=default[key], metavar="N", help=f"{text} (%(default)s)"
+            name, type=kind, default=default[key], metavar=metavar, help=f"{text} (%(default)s)"
         )
 
     parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
@@ -63,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number("--parents", "galaxies injected over and over, in disjoint pools per split")
     number("--seed", "seed of everything drawn")
     number("--split-seed", "seed of which region is train, validation, test; as in prepare")
+    number("--validation-fraction", "of the tiles; give prepare the same")
+    number("--test-fraction", "of the tiles; give prepare the same")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser.add_argument(
         "--workers",

@@ -34,6 +34,22 @@ def toy_run(tmp_path_factory, toy_shards, toy_settings):
 
 
 @pytest.fixture(scope="session")
+def toy_ensemble(tmp_path_factory, toy_settings):
+    """Directory that holds shards, runs/pair and saved_models/pair: two members and detection."""
+    from dataclasses import replace
+
+    from toy_detection import write_detection_shards
+
+    from balrog_keras.training import train
+
+    home = tmp_path_factory.mktemp("toy_ensemble")
+    shards = write_detection_shards(home / "shards")
+    settings = replace(toy_settings, steps=40)
+    train(shards, "pair", settings, home / "runs", home / "saved_models", members=2)
+    return home
+
+
+@pytest.fixture(scope="session")
 def toy_bundle(toy_run):
     """The emulator that the toy run exported."""
     return toy_run / "saved_models" / "toy"

@@ -153,3 +153,20 @@ def test_full_disk_leaves_the_old_output(emulator, truth, monkeypatch):
         emulate_catalog(emulator, truth / "truth.parquet", out, seed=1)
     assert out.read_bytes() == before
     assert not list(truth.glob(".*partial*"))
+
+
+@pytest.mark.parametrize("wanted", ["out.parquet", "out.fits"])
+def test_detection_of_a_member(toy_ensemble, truth, wanted):
+    pair = Emulator.load(toy_ensemble / "saved_models/pair")
+    emulate_catalog(
+        pair, truth / "truth.parquet", truth / wanted, seed=2, member=1, detected=True,
+        batch_rows=999,
+    )  # fmt: skip
+    found = _read(truth / wanted)
+    expected = pair.emulate(_table(), seed=2, member=1, detected=True)
+    assert list(found.columns) == ["row_id", *MEASURED, "p_detect", "detected"]
+    assert found["detected"].dtype == bool
+    for name in expected:
+        np.testing.assert_array_equal(found[name].to_numpy(), expected[name].to_numpy())
+    assert found.loc[~found["detected"], MEASURED].isna().all(axis=None)
+    assert 0 < found["detected"].sum() < len(found)

@@ -3,7 +3,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from balrog_keras.datasets import training_batches
+from balrog_keras.datasets import Share, training_batches
 from data_prep.errors import BalrogError
 
 
@@ -57,3 +57,16 @@ def test_weighted_rows_come_in_proportion_and_by_the_step():
 def test_impossible_weights(weights):
     with pytest.raises(BalrogError, match="weights"):
         _take(1, seed=1, weights=weights)
+
+
+@pytest.mark.parametrize("local", [1, 2, 4])
+def test_replicas_share_every_batch(local):
+    """Replica r has rows r, r + 4, ...; each process delivers those of its own replicas in turn."""
+    rows = np.arange(103, dtype="int32")
+    whole = list(islice(training_batches((rows,), 20, seed=1, start_step=2), 2))
+    for first in range(0, 4, local):
+        share = Share(replicas=4, first=first, local=local)
+        parts = training_batches((rows,), 20, seed=1, start_step=2, share=share)
+        found = [np.asarray(part) for (part,) in islice(parts, 2 * local)]
+        expected = [np.asarray(b)[r::4] for (b,) in whole for r in range(first, first + local)]
+        np.testing.assert_array_equal(found, expected)

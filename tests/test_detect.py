@@ -15,10 +15,10 @@ GAIN = np.full_like(SKY_NOISE, 10.0)
 NO_MASK = np.zeros((SIZE, SIZE), bool)
 
 
-def sources(i_mags, radius=0.5):
+def sources(i_mags, radius=0.5, g1=0.0, g2=0.0):
     mag = np.array(i_mags, dtype=float)[:, None] + [1.0, 0.4, 0.0, -0.2]
     one = np.ones(len(mag))
-    return Sources(mag, radius * one, 0.3 * one, 0 * one, 0 * one)
+    return Sources(mag, radius * one, 0.3 * one, g1 * one, g2 * one)
 
 
 def light(galaxies, x, y):
@@ -116,6 +116,18 @@ def test_fainter_means_smaller_signal_to_noise_and_larger_means_larger():
     big = find(observe(light(sources([20.0], radius=1.5), [128.0], [128.0])))
     wide = measure(big, nearest(big, 128, 128), SKY_NOISE, GAIN, NO_MASK)
     assert wide.half_light_radius[0] > 1.4 * photometry.half_light_radius[0]
+
+
+@pytest.mark.parametrize(("g1", "g2"), [(0.4, 0.0), (-0.4, 0.0), (0.0, 0.4), (0.2, -0.3)])
+def test_ellipticity_has_the_direction_of_the_injected_shear(g1, g2):
+    galaxy = sources([18.5], radius=1.5, g1=g1, g2=g2)
+    found = find(observe(light(galaxy, [128.0], [128.0])))
+    photometry = measure(found, nearest(found, 128, 128), SKY_NOISE, GAIN, NO_MASK)
+    measured = photometry.ellipticity[:, 0]
+    # The round PSF takes a part of it away.
+    share = np.array([g1, g2]) @ measured / (g1**2 + g2**2)
+    assert 0.5 < share < 1.05
+    np.testing.assert_allclose(measured, share * np.array([g1, g2]), atol=0.03)
 
 
 def test_nothing_is_found_where_there_is_no_data():

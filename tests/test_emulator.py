@@ -1,17 +1,30 @@
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from toy import toy_conditions, toy_schema
+from toy_detection import toy_probability
 
-from balrog_keras import emulator as emulator_module
+from balrog_keras import endpoints
 from balrog_keras.emulator import Emulator
 from data_prep.errors import BalrogError
 from data_prep.survey_maps import write_partial_map
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def emulator(toy_bundle):
     return Emulator.load(toy_bundle)
+
+
+@pytest.fixture(scope="module")
+def pair(toy_ensemble):
+    """Two members and a detection model."""
+    return Emulator.load(toy_ensemble / "saved_models/pair")
 
 
 @pytest.fixture
@@ -53,7 +66,7 @@ def test_row_id_decides_not_the_order(emulator, table):
 def test_chunks_change_nothing(emulator, monkeypatch):
     condition, ids = toy_conditions(3_000, 5), np.arange(3_000)
     whole = emulator.draw(condition, ids, seed=1)
-    monkeypatch.setattr(emulator_module, "CHUNK_ROWS", 700)
+    monkeypatch.setattr(endpoints, "CHUNK_ROWS", 700)
     np.testing.assert_array_equal(emulator.draw(condition, ids, seed=1), whole)
 
 
@@ -131,3 +144,97 @@ def test_location_scale_is_physical(emulator):
     assert location.shape == scale.shape == (2_000, 3)
     assert (scale > 0).all()
     assert np.abs(np.median(location - condition[:, :3])) < 0.2
+
+
+def test_members_draw_in_the_same_noise_with_other_networks(pair):
+    condition, ids = toy_conditions(2_000, 6), np.arange(2_000)
+    first, second = (pair.draw(condition, ids, 1, member) for member in range(pair.members))
+    assert (first != second).mean() > 0.99
+    residuals = [
+        (drawn - location) / scale
+        for drawn, (location, scale) in (
+            (first, pair.location_scale(condition, 0)), (second, pair.location_scale(condition, 1))
+        )
+    ]  # fmt: skip
+    assert np.isfinite(residuals).all()
+    np.testing.assert_array_equal(first, pair.draw(condition, ids, 1))
+
+
+@pytest.mark.parametrize("member", [-1, 2])
+def test_a_member_that_is_not_there(pair, emulator, member):
+    condition = toy_conditions(3, 6)
+    with pytest.raises(BalrogError, match=f"member of pair must be from 0 to 1, found {member}"):
+        pair.draw(condition, np.arange(3), 1, member)
+    with pytest.raises(BalrogError, match="from 0 to 0"):
+        emulator.location_scale(condition, member)
+
+
+def test_detected_rows_have_the_measured_columns_of_draw(pair):
+    condition, ids = toy_conditions(20_000, 6), np.arange(20_000)
+    measured, p_detect, detected = pair.draw_detected(condition, ids, 1, member=1)
+    np.testing.assert_array_equal(measured[detected], pair.draw(condition, ids, 1, 1)[detected])
+    assert np.isnan(measured[~detected]).all()
+    np.testing.assert_array_equal(p_detect, pair.p_detect(condition))
+    # Bernoulli: the count is within five standard deviations of its expectation.
+    spread = np.sqrt((p_detect * (1.0 - p_detect)).sum())
+    assert abs(detected.sum() - p_detect.sum()) < 5 * spread
+    assert 0.1 < p_detect.mean() < 0.9
+
+
+def test_detection_follows_the_truth(pair):
+    condition = toy_conditions(5_000, 6)
+    assert np.abs(pair.p_detect(condition) - toy_probability(condition)).mean() < 0.05
+
+
+def test_detected_depends_on_seed_and_id_alone(pair, monkeypatch):
+    condition, ids = toy_conditions(3_000, 5), np.arange(3_000) * 7
+    _, _, whole = pair.draw_detected(condition, ids, 4)
+    order = np.random.default_rng(0).permutation(3_000)
+    monkeypatch.setattr(endpoints, "CHUNK_ROWS", 700)
+    _, _, permuted = pair.draw_detected(condition[order], ids[order], 4, member=1)
+    np.testing.assert_array_equal(permuted, whole[order])
+    assert (pair.draw_detected(condition, ids, 5)[2] != whole).any()
+
+
+def test_table_with_detection(pair, table):
+    table = table.astype("float64")
+    table.iloc[2, 0] = np.nan
+    drawn = pair.emulate(table, seed=4, member=1, detected=True)
+    assert list(drawn.columns[-2:]) == ["p_detect", "detected"]
+    assert drawn["detected"].dtype == bool
+    assert not drawn["detected"].iloc[2]
+    assert np.isnan(drawn["p_detect"].iloc[2])
+    measured = drawn.filter(like="meas_mag")
+    assert (measured.notna().all(axis=1) == drawn["detected"]).all()
+
+
+def test_no_detection_model_says_how_to_get_one(emulator, table):
+    assert not emulator.has_detection
+    with pytest.raises(BalrogError, match="prepared with --detection"):
+        emulator.p_detect(toy_conditions(3, 1))
+    with pytest.raises(BalrogError, match="prepared with --detection"):
+        emulator.emulate(table, detected=True)
+
+
+def test_an_emulator_from_before_members_and_detection_loads(toy_bundle, emulator, tmp_path):
+    old = shutil.copytree(toy_bundle, tmp_path / "old")
+    shutil.rmtree(old / "training_weights")
+    content = json.loads((old / "emulator.json").read_text())
+    for key in ("members", "seeds", "detection"):
+        del content[key]
+    content["files"] = {k: v for k, v in content["files"].items() if k.startswith("1/")}
+    (old / "emulator.json").write_text(json.dumps(content))
+    loaded = Emulator.load(old)
+    assert (loaded.members, loaded.has_detection) == (1, False)
+    condition = toy_conditions(5, 1)
+    np.testing.assert_array_equal(
+        loaded.draw(condition, np.arange(5), 1), emulator.draw(condition, np.arange(5), 1)
+    )
+
+
+def test_the_committed_emulator_draws():
+    emulator = Emulator.load(ROOT / "saved_models/mini-balrog")
+    condition = [[emulator.info["domain"][n]["quantiles"]["0.5"]
+                  for n in emulator.schema.condition_names]]  # fmt: skip
+    drawn = emulator.draw(np.array(condition, "float32"), np.arange(1), 1)
+    assert np.abs(drawn - np.array(condition)[:, :3]).max() < 2

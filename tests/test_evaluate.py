@@ -2,13 +2,16 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from shard_files import write_shards
 from toy import toy_measured, toy_rows, toy_schema
+from toy_detection import write_detection_shards
 
 from balrog_keras.evaluate_command import evaluate_bundle, main
+from balrog_keras.training import train
 from data_prep.errors import BalrogError
 from data_prep.manifest import manifest_checksum
 from data_prep.schema import Schema
@@ -107,3 +110,24 @@ def test_importing_the_statistics_imports_no_tensorflow():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.slow
+def test_ensemble_with_detection(toy_settings, tmp_path):
+    shards = write_detection_shards(tmp_path / "shards")
+    settings = replace(toy_settings, steps=20, detection_steps=300)
+    bundle = train(
+        shards, "both", settings, tmp_path / "runs", tmp_path / "saved_models", members=2
+    )
+    metrics = evaluate_bundle(bundle, shards, tmp_path / "out", draws=20, max_rows=3_000)
+    detection = metrics["detection"]
+    assert detection["rows"]["test"] == 3_000
+    assert detection["statistics"]["auc"]["value"] > 0.9
+    assert [bar["name"] for bar in metrics["bars"][3:]] == [
+        "detection_ece", "detection_completeness", "detection_counts",
+    ]  # fmt: skip
+    first, second = metrics["members"]
+    assert first["C2ST AUC"] != second["C2ST AUC"]
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "<h2>Detection</h2>" in page
+    assert "Members of the ensemble" in page

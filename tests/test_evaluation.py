@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from evaluation_world import KnownEmulator, held_out
 
-from balrog_keras.evaluation import BARS, evaluate
+from balrog_keras.bars import BARS
+from balrog_keras.evaluation import evaluate
 from data_prep.errors import BalrogError
 
 FAST = {"draws": 40, "replicates": 40, "least_draws": 1}

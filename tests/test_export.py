@@ -5,86 +5,135 @@ import textwrap
 
 import numpy as np
 import pytest
-from toy import toy_conditions
+from toy import toy_conditions, toy_schema
 
 from balrog_keras.bundle import FORMAT_VERSION
 from balrog_keras.emulator import Emulator
 from balrog_keras.export import export_emulator
+from balrog_keras.members import TrainedMember
 
-# Runs where this package cannot be imported: TensorFlow and numpy only.
+# Runs where this package cannot be imported: TensorFlow and numpy only. Every drawing endpoint is
+# called with every member.
 PLAIN = textwrap.dedent("""
     import sys
     import numpy as np
     import tensorflow as tf
 
-    model, given, out = sys.argv[1:]
+    model, given, out, members = sys.argv[1:]
     assert not any(name.startswith(("balrog_keras", "data_prep")) for name in sys.modules)
     rows = np.load(given)
-    draw = tf.saved_model.load(model).signatures["serving_default"]
+    signatures = tf.saved_model.load(model).signatures
 
-    def measured(keep, seed):
+    def call(endpoint, keep, names, **inputs):
         columns = {
             name: tf.constant(rows[name][keep]) for name in rows.files if name != "row_id"
         }
-        drawn = draw(
-            **columns,
-            row_id=tf.constant(rows["row_id"][keep]),
-            seed=tf.constant(seed, tf.int64),
-        )
-        return np.stack([drawn[f"meas_mag_{b}"].numpy() for b in "riz"], axis=1)
+        given = {name: tf.constant(value, tf.int64) for name, value in inputs.items()}
+        drawn = signatures[endpoint](**columns, **given)
+        return np.stack([drawn[name].numpy() for name in names], axis=1)
 
     n = len(rows["row_id"])
     order = np.random.default_rng(0).permutation(n)
-    whole = measured(slice(None), 5)
-    permuted = measured(order, 5)
     cuts = [0, 1, 8, 1000, 1024, 2500, n]
-    parts = [measured(slice(a, b), 5) for a, b in zip(cuts[:-1], cuts[1:])]
-    assert measured(slice(0, 0), 5).shape == (0, 3)
-    np.savez(out, whole=whole, permuted=permuted[np.argsort(order)],
-             parts=np.concatenate(parts), other=measured(slice(None), 6))
+    bands = [f"meas_mag_{b}" for b in "riz"]
+    found = {}
+
+    def three_ways(name, endpoint, names, **inputs):
+        def once(keep):
+            keys = {"row_id": rows["row_id"][keep]} if "seed" in inputs else {}
+            return call(endpoint, keep, names, **keys, **inputs)
+
+        found[f"{name}/whole"] = once(slice(None))
+        found[f"{name}/permuted"] = once(order)[np.argsort(order)]
+        parts = [once(slice(a, b)) for a, b in zip(cuts[:-1], cuts[1:])]
+        found[f"{name}/parts"] = np.concatenate(parts)
+        assert once(slice(0, 0)).shape == (0, len(names))
+
+    for number in range(int(members)):
+        which = {"member": number} if int(members) > 1 else {}
+        three_ways(f"draw{number}", "serving_default", bands, seed=5, **which)
+        if "emulate_detected" in signatures:
+            names = [*bands, "p_detect", "detected"]
+            three_ways(f"detected{number}", "emulate_detected", names, seed=5, **which)
+    if "detection_probability" in signatures:
+        three_ways("probability", "detection_probability", ["p_detect"])
+    keep = slice(None)
+    found["other"] = call("serving_default", keep, bands, row_id=rows["row_id"], seed=6, **which)
+    if which:
+        for bad in (-1, int(members)):
+            try:
+                call("serving_default", keep, bands, row_id=rows["row_id"], seed=6, member=bad)
+            except tf.errors.InvalidArgumentError as error:
+                assert f"member must be from 0 to {int(members) - 1}" in str(error)
+            else:
+                raise SystemExit(f"member {bad} was drawn from")
+    np.savez(out, **found)
 """)
+CASES = ("toy", "pair")
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory, toy_bundle):
-    """What a process without this package gets from the SavedModel."""
-    place = tmp_path_factory.mktemp("plain")
-    names = json.loads((toy_bundle / "emulator.json").read_text())["schema"]["columns"]
-    names = [c["name"] for c in names if c["group"] != "measured"]
+def bundles(toy_bundle, toy_ensemble):
+    """One emulator, and an ensemble of two with a detection model."""
+    return {"toy": (toy_bundle, 1), "pair": (toy_ensemble / "saved_models/pair", 2)}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory, bundles):
+    """What a process without this package gets from the SavedModels."""
     condition = toy_conditions(4_000, 9)
     row_id = np.random.default_rng(1).permutation(4_000).astype("int64") * 10**12
-    np.savez(place / "rows.npz", row_id=row_id, **dict(zip(names, condition.T, strict=True)))
-    done = subprocess.run(
-        [sys.executable, "-c", PLAIN, str(toy_bundle / "1"), str(place / "rows.npz"),
-         str(place / "out.npz")],
-        cwd=place, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return condition, row_id, np.load(place / "out.npz")
+    columns = dict(zip(toy_schema().condition_names, condition.T, strict=True))
+    found = {}
+    for name, (bundle, members) in bundles.items():
+        place = tmp_path_factory.mktemp("plain")
+        np.savez(place / "rows.npz", row_id=row_id, **columns)
+        done = subprocess.run(
+            [sys.executable, "-c", PLAIN, str(bundle / "1"), str(place / "rows.npz"),
+             str(place / "out.npz"), str(members)],
+            cwd=place, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found[name] = dict(np.load(place / "out.npz"))
+    return condition, row_id, found
 
 
-def test_plain_process_gets_what_the_emulator_gives(plain, toy_bundle):
-    condition, row_id, drawn = plain
-    np.testing.assert_array_equal(
-        Emulator.load(toy_bundle).draw(condition, row_id, seed=5), drawn["whole"]
-    )
+@pytest.mark.parametrize("case", CASES)
+def test_plain_process_gets_what_the_emulator_gives(plain, bundles, case):
+    condition, row_id, found = plain
+    bundle, members = bundles[case]
+    emulator = Emulator.load(bundle)
+    for number in range(members):
+        expected = emulator.draw(condition, row_id, 5, number)
+        np.testing.assert_array_equal(found[case][f"draw{number}/whole"], expected)
+        if emulator.has_detection:
+            measured, p_detect, detected = emulator.draw_detected(condition, row_id, 5, number)
+            both = np.column_stack([measured, p_detect, detected])
+            np.testing.assert_array_equal(found[case][f"detected{number}/whole"], both)
 
 
 @pytest.mark.parametrize("way", ["permuted", "parts"])
-def test_order_and_split_change_no_bit(plain, way):
-    drawn = plain[2]
-    np.testing.assert_array_equal(drawn[way], drawn["whole"])
+@pytest.mark.parametrize("case", CASES)
+def test_order_and_split_change_no_bit(plain, case, way):
+    drawn = plain[2][case]
+    names = {name.partition("/")[0] for name in drawn} - {"other"}
+    assert len(names) == {"toy": 1, "pair": 5}[case]
+    for name in names:
+        np.testing.assert_array_equal(drawn[f"{name}/{way}"], drawn[f"{name}/whole"])
 
 
-def test_another_seed_is_another_realization(plain):
-    drawn = plain[2]
-    assert (drawn["other"] != drawn["whole"]).mean() > 0.99
+@pytest.mark.parametrize("case", CASES)
+def test_another_seed_is_another_realization(plain, case):
+    drawn = plain[2][case]
+    last = {"toy": "draw0", "pair": "draw1"}[case]
+    assert (drawn["other"] != drawn[f"{last}/whole"]).mean() > 0.99
 
 
 def test_physical_units(plain):
-    condition, _, drawn = plain
-    assert np.abs(np.median(drawn["whole"] - condition[:, :3])) < 0.5
-    assert np.isfinite(drawn["whole"]).all()
+    condition, _, found = plain
+    whole = found["toy"]["draw0/whole"]
+    assert np.abs(np.median(whole - condition[:, :3])) < 0.5
+    assert np.isfinite(whole).all()
 
 
 def test_export_draws_as_the_networks_do(toy_bundle, toy_run, toy_shards, toy_settings, tmp_path):
@@ -129,9 +178,12 @@ def test_bundle_is_complete(toy_bundle):
     assert "saved_models/toy/1" in card
 
 
-def test_code_of_the_model_card_runs(toy_bundle, tmp_path):
-    card = (toy_bundle / "README.md").read_text()
-    code = card.split("```python")[1].split("```")[0].replace("saved_models/toy", str(toy_bundle))
+@pytest.mark.parametrize("case", CASES)
+def test_code_of_the_model_card_runs(bundles, case, tmp_path):
+    bundle, _ = bundles[case]
+    card = (bundle / "README.md").read_text()
+    code = card.split("```python")[1].split("```")[0]
+    code = code.replace(f"saved_models/{case}", str(bundle))
     code += "\nassert measured['meas_mag_r'].shape == (2,)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -155,7 +207,8 @@ def test_failed_export_leaves_the_old_bundle(toy_bundle, toy_shards, tmp_path, m
     monkeypatch.setattr(export, "EmulatorModule", lambda *a: type("M", (), {"signatures": dict})())
     from balrog_keras.config import Settings
 
+    member = TrainedMember(None, None, None, 0, {"step": 1}, {}, 0, 0.0)
     with pytest.raises(OSError, match="No space left"):
-        export_emulator(place, None, None, Manifest.load(toy_shards), Settings(), {}, toy_shards)
+        export_emulator(place, [member], Manifest.load(toy_shards), Settings(), toy_shards)
     Emulator.load(place)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["toy"]

@@ -14,9 +14,11 @@ HEAVY = (
 )  # fmt: skip
 # Modules that are about TensorFlow or Keras themselves.
 GRAPH_MODULES = {
-    "building", "callbacks", "checkpoints", "datasets", "export", "fitting", "keyed_noise",
-    "losses", "networks",
-    "standardizer", "standardizer_fit", "training", "validation", "wgan_gp",
+    "building", "callbacks", "checkpoints", "datasets", "detection", "detection_fit",
+    "distribution", "export", "export_endpoints", "fitting", "keyed_noise",
+    "losses", "members", "monitor", "networks",
+    "streaming", "standardizer", "standardizer_fit", "training", "training_data",
+    "validation", "wgan_gp",
 }  # fmt: skip
 
 

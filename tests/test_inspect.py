@@ -142,7 +142,8 @@ def test_junk_sentinels_and_missing_values_of_a_map(inspect, tmp_path):
     assert field(lines, "values").startswith("0 to 37.5, mean ")
     assert field(lines, "no value") == "8 stored pixels (NaN, UNSEEN, BAD_DATA -9999)"
     assert field(lines, "odd values").startswith("0 in 2 pixels, 37.5 in 12 pixels; zero_is_miss")
-    presets = ("des-y3-metacal", "des-y3-metacal-lensing", "des-y3-sof", "mini-balrog")
+    presets = ("des-y3-metacal", "des-y3-metacal-lensing", "des-y3-sof", "mini-balrog",
+               "mini-balrog-shapes")  # fmt: skip
     junk = sorted(line.split(None, 1)[1] for line in lines if line.startswith("junk"))
     assert junk == [f"14 pixels out of the range of fwhm_r of {name}" for name in presets]
 

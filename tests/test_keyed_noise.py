@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from balrog_keras.keyed_noise import keyed_normals
+from balrog_keras.keyed_noise import keyed_normals, keyed_uniform
 
 
 def _normals(ids, seed=3, count=8, draw=0):
@@ -68,3 +68,31 @@ def test_another_key_is_independent(change):
 
 def test_no_rows():
     assert _normals([], count=3).shape == (0, 3)
+
+
+def _uniform(ids, seed=3):
+    ids = tf.constant(np.asarray(ids, "int64"))
+    return keyed_uniform(tf.constant(seed, tf.int64), ids).numpy()
+
+
+def _integer_uniform(seed, row_id):
+    mask, state = 2**64 - 1, 0
+    for word in (seed & mask, 0, row_id & mask, 2**63):
+        state = _splitmix64(((state ^ word) + 0x9E3779B97F4A7C15) & mask)
+    return (state >> 40) / 2**24
+
+
+@pytest.mark.parametrize("seed", [0, -7, 2**62])
+def test_uniform_agrees_with_integers_of_python(seed):
+    ids = [0, 1, -4, 2**63 - 1]
+    np.testing.assert_array_equal(_uniform(ids, seed), [_integer_uniform(seed, i) for i in ids])
+
+
+def test_uniform_is_uniform_and_tells_nothing_of_the_normals():
+    ids = np.arange(200_000)
+    uniform, normals = _uniform(ids), _normals(ids)
+    assert stats.kstest(uniform, "uniform").pvalue > 1e-3
+    assert 0 <= uniform.min() < uniform.max() < 1
+    for column in (*normals.T, *(normals**2).T):
+        assert abs(stats.spearmanr(uniform, column).statistic) < 4 / np.sqrt(len(ids))
+    assert np.abs(np.corrcoef(uniform[1:], uniform[:-1])[0, 1]) < 4 / np.sqrt(len(ids))

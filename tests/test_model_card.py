@@ -43,6 +43,23 @@ def test_description_for_the_terminal():
     assert "true_mag_r        truth     mag       17.250 to 25.500" in text
 
 
+def test_card_and_description_tell_of_members_detection_and_origin():
+    origin = {"name": "old", "created": "2025", "emulator_json_sha256": "cd" * 32}
+    more = {"members": 3, "seeds": [1, 2, 3], "detection": True, "fine_tuned_from": origin}
+    card = model_card(DESCRIPTION | more, {})
+    assert "ensemble of 3 members" in card
+    assert "member=tf.constant(0, tf.int64)" in card
+    assert "`detection_probability`" in card
+    assert "Fine-tuned from `old` (created 2025" in card
+    text = describe(DESCRIPTION | more)
+    assert "P(detected | truth, survey properties)" in text
+    assert "3 members, seeds [1, 2, 3]" in text
+    assert "fine-tuned from old of 2025" in text
+    plain = model_card(DESCRIPTION, {}) + describe(DESCRIPTION)
+    assert "says nothing on whether an object is detected" in plain
+    assert not [word for word in ("ensemble", "Fine-tuned", "fine-tuned", "seeds") if word in plain]
+
+
 def test_evaluation_is_recorded_and_the_bundle_still_loads(toy_bundle, tmp_path):
     copy = shutil.copytree(toy_bundle, tmp_path / "copy")
     bars = [{"name": "c2st_auc", "value": 0.515, "null": 0.5}]

@@ -148,6 +148,14 @@ def test_mini_balrog_extends_des_y3_sof():
     assert mini.cuts == sof.cuts
 
 
+def test_mini_balrog_shapes_has_nine_measured_columns():
+    schema = load_preset("mini-balrog-shapes").schema
+    mini = load_preset("mini-balrog").schema
+    assert len(schema.measured) == 9
+    assert set(mini.condition_names) < set(schema.condition_names)
+    assert set(mini.measured) < set(schema.measured)
+
+
 def minimal():
     return {
         "name": "mine",

@@ -30,3 +30,17 @@ def test_no_closing_line_after_a_failure(caplog):
     except RuntimeError:
         pass
     assert not caplog.records
+
+
+def test_what_was_done_before_is_no_part_of_the_rate(caplog, monkeypatch):
+    """10 seconds for 20 new rows, after 80 that an earlier job did."""
+    clock = iter((0.0, 10.0, 10.0))
+    monkeypatch.setattr("data_prep.progress.time.monotonic", lambda: next(clock))
+    caplog.set_level(logging.INFO)
+    with Progress("count", 200, "rows", log_seconds=1, initial=80) as progress:
+        progress.update(20)
+    lines = [record.message for record in caplog.records]
+    assert lines == [
+        "count: 100 of 200 rows, 2/s, 50 s left",
+        "count: 20 rows in 10.0 s, 2/s",
+    ]

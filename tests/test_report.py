@@ -1,9 +1,13 @@
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from evaluation_world import LABEL, KnownEmulator, held_out
+from toy import toy_schema
+from toy_detection import toy_injections, toy_probability
 
+from balrog_keras.detection_evaluation import DetectionRows, evaluate_detection
 from balrog_keras.evaluation import evaluate
 from balrog_keras.report import write_report
 
@@ -115,3 +119,27 @@ def test_few_regions_without_oracle_are_said(tmp_path):
     assert "second realization" in page
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["statistics"]["wasserstein"]["meas_mag_r"]["interval"] in (None, [None, None])
+
+
+def test_detection_and_members_have_their_part_of_the_page(written, tmp_path):
+    rows = DetectionRows.of(toy_injections(4_000, 1))
+    probability = toy_probability(rows.condition, shift=0.3)
+    detection = evaluate_detection(toy_schema(), rows, probability, simulations=20, replicates=5)
+    members = [{"C2ST AUC": 0.51}, {"C2ST AUC": 0.53}]
+    evaluation = replace(written[0], detection=detection, members=members)
+    page = write_report(evaluation, PROVENANCE, tmp_path).read_text("utf-8")
+    parser = Tags()
+    parser.feed(page)
+    assert parser.open == []
+    assert len([tag for tag, _ in parser.tags if tag == "img"]) == 16
+    top = page[page.index("<h1>") : page.index("<figure>")]
+    assert "5 of 6 bars not met" in top
+    assert "4,000 held-out injections" in top
+    for text in ("<h2>Detection</h2>", "Brier score", "Completeness in bins", "spread (sd)"):
+        assert text in page
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["detection"]["rows"]["test"] == 4_000
+    ece = metrics["detection"]["statistics"]["ece"]
+    assert ece["value"] > ece["null"]
+    assert metrics["members"] == members
+    assert metrics["bars"][3]["name"] == "detection_ece"

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from balrog_keras.config import Settings
-from balrog_keras.runs import Run
+from balrog_keras.runs import Run, RunData
 from data_prep.errors import BalrogError
 
-DATA = {"shards": "/somewhere", "manifest_sha256": "a" * 64}
+DATA = RunData(shards="/somewhere", manifest_sha256="a" * 64)
 
 
 def test_settings_round_trip(tmp_path):
@@ -29,7 +31,39 @@ def test_other_shards_are_refused(tmp_path):
     run = Run(tmp_path / "x")
     run.start(Settings(), DATA, overwrite=False)
     with pytest.raises(BalrogError, match="other shards"):
-        run.check_same(Settings(), {**DATA, "manifest_sha256": "b" * 64})
+        run.check_same(Settings(), replace(DATA, manifest_sha256="b" * 64))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("members", 3), ("detection", False), ("start_from", "/an/emulator")]
+)
+def test_what_else_differs_is_named(tmp_path, name, value):
+    run = Run(tmp_path / "x")
+    run.start(Settings(), DATA, overwrite=False)
+    with pytest.raises(BalrogError, match=f"{name} was .*, now {value!r}"):
+        run.check_same(Settings(), replace(DATA, **{name: value}))
+
+
+def test_data_round_trip(tmp_path):
+    run = Run(tmp_path / "x")
+    data = replace(DATA, members=4, detection=False, start_from="/e", start_from_sha256="c" * 64)
+    run.start(Settings(), data, overwrite=False)
+    assert run.saved_data() == data
+
+
+def test_data_of_a_run_that_had_shards_alone(tmp_path):
+    run = Run(tmp_path / "x")
+    run.start(Settings(), DATA, overwrite=False)
+    run.data.write_text(f"shards: /somewhere\nmanifest_sha256: {'a' * 64}\n")
+    run.check_same(Settings(), DATA)
+    run.data.write_text("shards: /somewhere\nmembrs: 3\n")
+    with pytest.raises(BalrogError, match="data.yaml must have.*membrs"):
+        run.saved_data()
+
+
+def test_no_member_is_an_error():
+    with pytest.raises(BalrogError, match="members must be at least 1"):
+        replace(DATA, members=0)
 
 
 @pytest.mark.parametrize("text", ["width: [", "width: 0", "widht: 3", "- 1"])

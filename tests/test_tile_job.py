@@ -30,6 +30,7 @@ def test_every_array_has_a_row_for_every_injection(result):
     assert {len(getattr(result, name)) for name in vars(result)} == {count}
     assert result.match_flag.shape == (count, len(MATCH_RADII))
     assert result.flux.shape == result.flux_error.shape == (count, 3)
+    assert result.meas_g.shape == (count, 2)
 
 
 def test_undetected_injections_have_no_measurement(result):
@@ -37,6 +38,8 @@ def test_undetected_injections_have_no_measurement(result):
     assert 0.4 < detected.mean() < 1.0
     assert np.isnan(result.flux[~detected]).all()
     assert np.isnan(result.meas_ra_deg[~detected]).all()
+    assert np.isnan(result.meas_g[~detected]).all()
+    assert (np.hypot(*result.meas_g[detected].T) < 1).all()
     assert np.isfinite(result.flux[detected]).all()
     assert (result.flux_error[detected] > 0).all()
 
@@ -55,6 +58,14 @@ def test_bright_injections_are_found_near_their_true_magnitude(result):
     residual = 30 - 2.5 * np.log10(result.flux[bright]) - truth[bright]
     assert bright.sum() > 10
     assert (np.abs(np.median(residual, axis=0)) < 0.3).all()
+
+
+def test_measured_shapes_follow_the_injected_ones(result):
+    truth = np.stack([result.g1, result.g2], axis=1)
+    bright = (PARENTS.mag[result.parent, 2] < 22.5) & (result.meas_id >= 0)
+    for component in range(2):
+        correlation = np.corrcoef(truth[bright, component], result.meas_g[bright, component])
+        assert correlation[0, 1] > 0.5
 
 
 def test_faint_injections_are_missed_more_often(result):

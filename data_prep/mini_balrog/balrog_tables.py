@@ -88,6 +88,7 @@ def matched_table(
         "meas_cm_flux_err": _with_g(error),
         "meas_cm_flux_s2n": _with_g(flux / error),
         "meas_cm_T": injections.size[detected],
+        "meas_cm_g": injections.meas_g[detected],
         "flags": injections.flags[detected],
     }
     return table

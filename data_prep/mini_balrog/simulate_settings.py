@@ -28,6 +28,8 @@ class SimulateSettings:
         Galaxies that are injected over and over, in three disjoint pools.
     seed, split_seed : int
         Seed of everything drawn; seed of which region is train, validation, test.
+    validation_fraction, test_fraction : float
+        Shares of the tiles; give `prepare` the same.
     workers : int
         Processes; changes nothing in the result.
     maps, truth : str or None
@@ -43,6 +45,8 @@ class SimulateSettings:
     parents: int = 16_000
     seed: int = 0
     split_seed: int = 0
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.2
     workers: int = 1
     maps: str | None = None
     truth: str | None = None

@@ -64,7 +64,12 @@ def simulate_into(directory: Path, settings: SimulateSettings) -> dict[str, Any]
         NSIDE,
         generator(settings.seed, "tiles"),
     )
-    splits = assign_splits([tile.region for tile in tiles], settings.split_seed)
+    splits = assign_splits(
+        [tile.region for tile in tiles],
+        settings.split_seed,
+        settings.validation_fraction,
+        settings.test_fraction,
+    )
     names = [splits[tile.region] for tile in tiles]
     shares = {split: names.count(split) / len(names) for split in SPLITS}
     rng = generator(settings.seed, "parents")

@@ -45,6 +45,8 @@ class Injections:
         PSF-corrected T = 2 sigma^2, arcsec^2; NaN if undetected.
     psf_size : float32 array, shape (N,)
         The same of the PSF.
+    meas_g : float32 array, shape (N, 2)
+        Measured shape, not corrected for the PSF; NaN if undetected.
     flags : int16 array, shape (N,)
         1 blended, 2 truncated, 3 both.
     """
@@ -63,6 +65,7 @@ class Injections:
     flux_error: np.ndarray
     size: np.ndarray
     psf_size: np.ndarray
+    meas_g: np.ndarray
     flags: np.ndarray
 
     @staticmethod
@@ -146,12 +149,13 @@ def _measure_matches(
         "flux": photometry.flux.T,
         "flux_error": photometry.flux_error.T,
         "radius": photometry.half_light_radius,
+        "meas_g": photometry.ellipticity.T,
     }
     flags = photometry.blended * np.int16(1) + photometry.truncated * np.int16(2)
     filled = {"detected": detected, "flags": np.zeros(len(x), np.int16)}
     filled["flags"][detected] = flags
     for name, values in columns.items():
-        kind = np.float64 if name.startswith("meas_") else np.float32
+        kind = np.float64 if name in ("meas_ra_deg", "meas_dec_deg") else np.float32
         filled[name] = np.full((len(x),) + values.shape[1:], np.nan, kind)
         filled[name][detected] = values
     return filled

@@ -1,0 +1,43 @@
+"""Graph of the two networks for TensorBoard, with the names of their layers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+__all__ = ["networks_graph"]
+
+
+def networks_graph(gan: Any, num_conditions: int) -> Any:
+    """Generator and critic, one behind the other.
+
+    Parameters
+    ----------
+    gan : ConditionalWGANGP
+        Holds both.
+    num_conditions : int
+        Length of the condition.
+
+    Returns
+    -------
+    GraphDef
+        Its inputs are ``condition`` and ``latent``; each layer's operations are in a name scope
+        like ``generator/hidden_0``.
+    """
+    import tensorflow as tf
+
+    @tf.function
+    def networks(condition: Any, latent: Any) -> Any:
+        return gan.critic((gan.generator((condition, latent)), condition))
+
+    graph = networks.get_concrete_function(
+        tf.TensorSpec((None, num_conditions), tf.float32, name="condition"),
+        tf.TensorSpec((None, gan.latent_dim), tf.float32, name="latent"),
+    ).graph.as_graph_def()
+    parts = [part for net in (gan.generator, gan.critic) for part in (net, *net.layers)]
+    # Keras opens each scope twice, and TensorFlow tells the second from the first.
+    repeated = re.compile(rf"\b({'|'.join({re.escape(part.name) for part in parts})})_1(?=/)")
+    for node in graph.node:
+        node.name = repeated.sub(r"\1", node.name)
+        node.input[:] = [repeated.sub(r"\1", name) for name in node.input]
+    return graph

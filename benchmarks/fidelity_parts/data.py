@@ -1,0 +1,166 @@
+"""The benchmark's data: one simulation, its shards, their frozen checksum, smaller copies of them.
+
+Everything is made from seeds. The checksum covers the records of every split and the schema, not
+when and where they were made; another one means another machine or other library versions, whose
+numbers must not be put into one table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.errors import BalrogError
+from data_prep.files import atomic_directory
+from data_prep.manifest import Manifest, write_manifest
+from data_prep.shards import PieceWriter, assemble_split, read_split
+
+__all__ = [
+    "FROZEN_CHECKSUM",
+    "checksum",
+    "make_shards",
+    "require_size",
+    "shards_with_rows",
+    "validation_shards",
+]
+
+logger = logging.getLogger(__name__)
+
+FROZEN_CHECKSUM = "33811eb7a808627c732f091df9351d7524c279e295894f4487515a795d67177d"
+# Nearly every injection has a parent of its own: rows that share one also share its size and shape,
+# which are no conditions, and with few parents even a perfect emulator differs from the test rows.
+FRACTIONS = ("--validation-fraction", "0.06", "--test-fraction", "0.32")
+SIMULATION = ("--tiles", "2200", "--parents", "1000000", "--seed", "4", *FRACTIONS, "--replicate")
+LEAST_TRAIN, LEAST_TEST, LEAST_REGIONS = 150_000, 100_000, 30
+# Far more than training looks at: an AUC of 10,000 rows is known to 0.004 alone.
+_VALIDATION_ROWS = 50_000
+
+
+def make_shards(directory: Path) -> Path:
+    """Simulate and prepare what is missing below `directory`; gives the directory of shards.
+
+    Raises
+    ------
+    BalrogError
+        If the splits are smaller than the benchmark demands.
+    """
+    simulation, shards = directory / "sim", directory / "shards"
+    if not (shards / "manifest.json").is_file():
+        if not (simulation / "simulation.json").is_file():
+            _data_prep("simulate", "--out", simulation, *SIMULATION)
+        _prepare(simulation, shards)
+    require_size(shards)
+    found = checksum(Manifest.load(shards))
+    logger.info("data checksum %s", found)
+    if found != FROZEN_CHECKSUM:
+        logger.warning(
+            "THE DATA DIFFER from those of the published table (checksum %s): other library "
+            "versions or another machine; do not put these numbers beside those",
+            FROZEN_CHECKSUM,
+        )
+    return shards
+
+
+def validation_shards(directory: Path) -> Path:
+    """The same shards with every validation row that `prepare` allows, for AUCs of validation."""
+    shards = directory / "shards-validation"
+    if not (shards / "manifest.json").is_file():
+        _prepare(directory / "sim", shards, "--validation-rows", _VALIDATION_ROWS)
+    return shards
+
+
+def _prepare(simulation: Path, shards: Path, *options: object) -> None:
+    catalogs = {
+        "--catalog": "balrog_matched_catalog.parquet",
+        "--detection": "balrog_detection_catalog.parquet",
+        "--replicate": "replicate_matched_catalog.parquet",
+    }
+    files = [part for key, name in catalogs.items() for part in (key, simulation / name)]
+    _data_prep("prepare", "--preset", "des-y3-sof", "--maps", simulation / "maps", *files,
+               "--out", shards, *FRACTIONS, *options)  # fmt: skip
+
+
+def _data_prep(*arguments: object) -> None:
+    subprocess.run([sys.executable, "-m", "data_prep", *map(str, arguments)], check=True)
+
+
+def checksum(manifest: Manifest) -> str:
+    """SHA-256 over the schema and every shard's SHA-256, in order."""
+    shards = {
+        name: [shard["sha256"] for shard in split["shards"]]
+        for name, split in sorted(manifest.splits.items())
+    }
+    canonical = json.dumps([manifest.schema.fingerprint, shards], separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def require_size(
+    shards: Path,
+    train: int = LEAST_TRAIN,
+    test: int = LEAST_TEST,
+    regions: int = LEAST_REGIONS,
+) -> None:
+    """Refuse shards with fewer rows or test regions, or without an oracle.
+
+    Raises
+    ------
+    BalrogError
+        If they have.
+    """
+    manifest = Manifest.load(shards)
+    splits = manifest.splits
+    if "oracle" not in splits:
+        raise BalrogError(f"{shards} must have an oracle split: prepare with --replicate")
+    found = splits["train"]["rows"], splits["test"]["rows"], len(_regions(shards))
+    if any(have < least for have, least in zip(found, (train, test, regions), strict=True)):
+        raise BalrogError(
+            f"{shards} must have {train:,} train rows and {test:,} test rows of {regions} regions; "
+            "it has {:,}, {:,} of {}: simulate more tiles".format(*found)
+        )
+
+
+def _regions(shards: Path) -> np.ndarray:
+    return np.unique(read_split(shards, "test")["region"])
+
+
+def shards_with_rows(shards: Path, rows: int, destination: Path) -> Path:
+    """A copy of the shards whose train split is its first `rows` rows (they are in random order).
+
+    Raises
+    ------
+    BalrogError
+        If there are not as many.
+    """
+    manifest = Manifest.load(shards)
+    have = manifest.splits["train"]["rows"]
+    if not 1 <= rows <= have:
+        raise BalrogError(f"expected 1 to {have:,} training rows, found {rows:,}")
+    if (destination / "manifest.json").is_file():
+        return destination
+    train = {name: values[:rows] for name, values in read_split(shards, "train").items()}
+    with atomic_directory(destination) as partial:
+        for name, split in manifest.splits.items():
+            if name != "train":
+                for shard in split["shards"]:
+                    shutil.copyfile(shards / shard["file"], partial / shard["file"])
+        piece = partial / "piece"
+        with PieceWriter.open(piece) as writer:
+            writer.write(train)
+        widths = manifest.splits["train"]["features"]
+        described = assemble_split(partial, "train", [(piece, writer.describe())], widths, rows, 1)
+        piece.unlink()
+        content = {
+            key: value
+            for key, value in manifest.content.items()
+            if key not in ("format_version", "schema", "fingerprint", "sha256")
+        }
+        content["splits"] = {**manifest.splits, "train": described}
+        write_manifest(partial, manifest.schema, content)
+    return destination

@@ -1,0 +1,120 @@
+"""The emulator of this project, trained by the function behind train.py."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fidelity_parts.spec import Clock, Spec
+
+from balrog_keras.config import Settings
+from data_prep.errors import BalrogError
+from data_prep.files import write_json
+
+__all__ = ["load", "planned", "train"]
+
+logger = logging.getLogger(__name__)
+
+VALIDATIONS = 20
+# Rows that visit the critic in the longer of the two pilot runs, per core.
+_PILOT_ROWS = 900_000
+# They change what is learned, not what a step costs.
+_FREE = ("seed", "steps", "validation_interval", "critic_learning_rate", "generator_learning_rate",
+         "ema_decay")  # fmt: skip
+
+
+def train(spec: Spec, shards: Path, directory: Path) -> dict[str, Any]:
+    """Train and export; the settings of the spec say how many steps.
+
+    Returns
+    -------
+    dict
+        ``galaxies`` (rows that visited the critic), ``steps`` and the clock's report.
+    """
+    from balrog_keras.training import train as train_emulator
+
+    settings = _settings(spec)
+    clock = Clock(spec.clock, spec.cores)
+    train_emulator(
+        shards,
+        "emulator",
+        settings,
+        runs=directory / "runs",
+        saved_models=directory / "saved_models",
+        overwrite=True,
+        detection=False,
+    )
+    galaxies = settings.steps * settings.critic_steps * settings.batch_size
+    return {"galaxies": galaxies, "steps": settings.steps, **clock.report()}
+
+
+def load(directory: Path) -> Any:
+    """The exported emulator."""
+    from balrog_keras.emulator import Emulator
+
+    return Emulator.load(directory / "saved_models" / "emulator")
+
+
+def _settings(spec: Spec) -> Settings:
+    chosen = {**spec.settings, "seed": spec.seed}
+    steps = chosen.get("steps", Settings.steps)
+    return Settings.from_dict({"validation_interval": max(1, steps // VALIDATIONS)} | chosen)
+
+
+def planned(spec: Spec, run: Callable[[Spec], dict[str, Any]], cache: Path) -> Spec:
+    """The spec with as many steps as fit its budget.
+
+    The cosine of the learning rate must end with the budget, so that the number of steps is fixed
+    beforehand, from two short runs: 20 steps with all validations, and many more steps. Their
+    cost is kept for the next spec with networks and batches of the same size and is not counted.
+
+    Parameters
+    ----------
+    spec : Spec
+        Without steps.
+    run : callable
+        Trains a spec in a process of its own and gives its record.
+    cache : path
+        Directory of the kept costs.
+
+    Raises
+    ------
+    BalrogError
+        If the budget does not hold a single step.
+    """
+    cost = {name: value for name, value in _settings(spec).to_dict().items() if name not in _FREE}
+    identity = json.dumps([cost, spec.cores, spec.clock, spec.rows], sort_keys=True)
+    path = cache / f"pilot-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.json"
+    if not path.is_file():
+        write_json(path, _pilot(spec, run))
+    known = json.loads(path.read_text())
+    more = int((spec.seconds - known["seconds"]) / known["seconds_per_step"])
+    steps = known["steps"] + more
+    if steps < 1:
+        raise BalrogError(
+            f"a budget of {spec.seconds:g} s does not hold the {known['seconds']:.0f} s that "
+            "compilation, location/scale fit, validations and export take: raise --seconds"
+        )
+    return spec.but(settings={**spec.settings, "steps": steps})
+
+
+def _pilot(spec: Spec, run: Callable[[Spec], dict[str, Any]]) -> dict[str, Any]:
+    settings = _settings(spec)
+    rows = _PILOT_ROWS * spec.cores
+    many = VALIDATIONS * max(2, rows // (VALIDATIONS * settings.critic_steps * settings.batch_size))
+    short, long = (
+        run(spec.but(label=f"pilot-{spec.label}", settings={**spec.settings, "steps": steps}))
+        for steps in (VALIDATIONS, many)
+    )
+    per_step = (long["seconds"] - short["seconds"]) / (many - VALIDATIONS)
+    if per_step <= 0:
+        raise BalrogError(
+            "expected more steps to take longer; the machine was busy meanwhile: try again, or "
+            "give --clock cpu"
+        )
+    logger.info("%.1f s + %.4f s a step", short["seconds"], per_step)
+    return {"steps": VALIDATIONS, "seconds": short["seconds"], "seconds_per_step": per_step}

@@ -1,0 +1,57 @@
+"""Training killed at random moments ends with the weights of one that was not."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from test_training import _assert_same_checkpoint
+
+from balrog_keras.training import train
+
+ROOT = Path(__file__).parents[1]
+
+# train.py whose process is killed, as by kill -9, right after a step.
+PROGRAM = """
+import os, signal, sys
+from balrog_keras.callbacks import StopOnSignal
+from balrog_keras.train_command import main
+
+def kill(self, batch, logs=None):
+    if int(self.model.optimizer.iterations.numpy()) == STEP:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+StopOnSignal.on_train_batch_end = kill
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", [False, True])
+def test_killed_at_random_steps(tmp_path, toy_run, toy_shards, toy_settings, stream):
+    settings = replace(toy_settings, stream=stream)
+    expected = toy_run / "runs/toy"
+    if stream:
+        expected = tmp_path / "whole/toy"
+        train(toy_shards, "toy", settings, expected.parent, tmp_path / "whole_models")
+    config = tmp_path / "settings.yaml"
+    config.write_text(yaml.safe_dump(settings.to_dict()))
+    arguments = ["--data", str(toy_shards), "--name", "toy", "--config", str(config)]
+    steps = np.sort(np.random.default_rng(20 + stream).choice(np.arange(1, 60), 2, replace=False))
+    for step in (*steps, None):
+        program = PROGRAM.replace("STEP", str(step))
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == (0 if step is None else -signal.SIGKILL), done.stderr
+        started = (tmp_path / "runs/toy/config.yaml").is_file()
+        if started and "--resume" not in arguments:
+            arguments.append("--resume")
+    _assert_same_checkpoint(tmp_path / "runs/toy", expected)
