@@ -169,6 +169,6 @@ class ProgressLine(keras.callbacks.Callback):
             return epoch
         score, best = self.validate.scores["selection_score"], self.checkpoints.best_score
         return (
-            f"{epoch}, score {score:.4f}, best {float(best.numpy()):.4f} "
-            f"at step {int(self.checkpoints.best_step.numpy()):,}"
+            f"{epoch}, score {score:.4f}, best {float(best.numpy()):.4f}, "
+            f"kept step {int(self.checkpoints.best_step.numpy()):,}"
         )

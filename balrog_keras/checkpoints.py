@@ -14,6 +14,7 @@ from data_prep.errors import BalrogError
 __all__ = ["Checkpoints"]
 
 _KEPT = 3
+_TOLERANCE = 0.002
 
 
 class Checkpoints:
@@ -31,9 +32,10 @@ class Checkpoints:
     Attributes
     ----------
     best_generator : Generator
-        Averaged generator at its best validation.
+        The kept averaged generator, see :meth:`offer`.
     best_score, best_step : tf.Variable
-        Its energy score, and its step (-1 before the first validation).
+        The lowest selection score so far, and the step of the kept generator (-1 before the
+        first validation).
     """
 
     def __init__(self, directory: Path, gan: Any, standardizer: Standardizer) -> None:
@@ -69,11 +71,16 @@ class Checkpoints:
         return self._manager.latest_checkpoint
 
     def offer(self, score: float, gan: Any) -> bool:
-        """Keep the averaged generator if `score` is the lowest so far; tells whether it was."""
-        if not score < float(self.best_score.numpy()):
+        """Keep the averaged generator unless an earlier score was clearly lower; tells whether.
+
+        Scores within 0.2 % differ by less than the noise of the validation rows. Of such, the
+        later generator is kept: it was trained longer and at lower learning rates.
+        """
+        lowest = float(self.best_score.numpy())
+        if not score <= lowest + _TOLERANCE * abs(lowest):
             return False
         self.best_generator.set_weights(gan.ema_generator.get_weights())
-        self.best_score.assign(score)
+        self.best_score.assign(min(score, lowest))
         self.best_step.assign(self.step)
         return True
 

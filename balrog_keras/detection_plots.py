@@ -65,7 +65,7 @@ def completeness_figure(curves: dict[str, dict[str, np.ndarray]], label: str) ->
         low, high = np.abs(shown["interval"] - real[:, None]).T
         style = {"fmt": "o", "color": COLOURS["real"], "ms": 3, "lw": 1.2}
         column[0].errorbar(x, real, yerr=(low, high), label="real", **style)
-        column[0].plot(x, shown["expected"], color=COLOURS["emulated"], label="emulated")
+        column[0].plot(x, shown["expected"], ".-", color=COLOURS["emulated"], label="emulated")
         error = real - shown["expected"]
         column[1].fill_between(x, -shown["null"], shown["null"], color=COLOURS["null"], alpha=0.3)
         column[1].vlines(x, *shown["error_interval"].T, color=COLOURS["real"], lw=1.2)

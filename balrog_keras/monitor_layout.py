@@ -10,7 +10,7 @@ __all__ = ["write_layout"]
 _CHARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "Is it good? (validation rows)": {
         "energy score, averaged and raw generator": (r"validation/(raw/)?energy_score",),
-        "selection score: the lowest is kept": (r"validation/selection_score",),
+        "selection score: decides what is kept": (r"validation/selection_score",),
         "PIT KS in bins: mean and worst": (r"validation/pit_ks/(mean|worst)_bin",),
         "PIT KS of each measured column": (r"validation/pit_ks/(?!mean_bin|worst_bin).*",),
         "spread ratio, 1 is right": (r"validation/spread_ratio/.*",),

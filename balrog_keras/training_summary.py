@@ -18,7 +18,7 @@ __all__ = ["log_summary"]
 logger = logging.getLogger(__name__)
 
 _TITLES = {
-    "selection_score": "selection score (the lowest is kept)",
+    "selection_score": "selection score (decides)",
     "energy_score": "energy score",
     "pit_ks/mean_bin": "PIT KS, mean of all bins",
     "pit_ks/worst_bin": "PIT KS, worst bin",
@@ -33,7 +33,7 @@ def log_summary(
     bundle: Path,
     shards: Path,
 ) -> None:
-    """Log the closing table: of one member its best beside its last generator, of more the best.
+    """Log the closing table: of one member its kept beside its last generator, of more the kept.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def log_summary(
     epochs = settings.steps * step_rows / rows["train"]
     done = f"{settings.steps:,} steps, {epochs:.1f} epochs of {rows['train']:,} rows"
     if len(members) == 1:
-        columns = {"best": members[0].scores, "last": members[0].last}
+        columns = {"kept": members[0].scores, "last": members[0].last}
     else:
         columns = {f"member {number}": member.scores for number, member in enumerate(members)}
         done = f"{len(members)} members, each {done}"

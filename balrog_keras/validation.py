@@ -25,7 +25,7 @@ _RESIDUAL_DRAWS = 4
 
 
 def selection_score(scores: dict[str, float]) -> float:
-    """What the kept generator has the lowest value of: energy score + mean PIT KS of all bins.
+    """What decides which generator is kept: energy score + mean PIT KS of all bins.
 
     The energy score alone does not rank calibration: an under-dispersed generator can have the
     lowest. The second term is the KS distance of the PIT from uniform, averaged over the
@@ -136,7 +136,7 @@ class Validator:
 
         Unbiased for any number of draws, so comparable with the score from all of them.
         """
-        values = self._draw(generator, self._standard_condition, self._latents[:draws]).numpy()
+        values = self._draws(generator, self._latents[:draws])
         return float(metrics.energy_score(values, self._standard_measured).mean())
 
     def validate(self, generator: Any) -> Validation:
@@ -151,7 +151,7 @@ class Validator:
         -------
         Validation
         """
-        draws = self._draw(generator, self._standard_condition, self._latents).numpy()
+        draws = self._draws(generator, self._latents)
         ranks = pit(draws, self._standard_measured, self._uniform)
         emulated = [self._physical(draw) for draw in draws[:_RESIDUAL_DRAWS]]
         fake = np.stack([residuals(self.schema, self.condition, values) for values in emulated])
@@ -163,6 +163,13 @@ class Validator:
         }
         scores = {"selection_score": selection_score(scores), **scores}
         return Validation(scores, ranks, emulated[0], bias, ratio)
+
+    def _draws(self, generator: Any, latents: Any) -> np.ndarray:
+        """Standardized draws: float32 array, shape (draws, N, M)."""
+        inputs = generator, self._standard_condition, latents
+        # One graph for each generator is what is wanted; called directly, TensorFlow would warn.
+        drawn: np.ndarray = self._draw.get_concrete_function(*inputs)(*inputs).numpy()
+        return drawn
 
     def _physical(self, standardized: np.ndarray) -> np.ndarray:
         values = self._location + self._scale * standardized

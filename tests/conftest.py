@@ -19,7 +19,8 @@ def toy_settings():
 
     return Settings(
         width=16, depth=2, latent_dim=4, steps=60, batch_size=256, critic_steps=2,
-        location_scale_steps=200, validation_interval=20, validation_draws=4, xla=False, seed=3,
+        location_scale_steps=200, detection_steps=500, validation_interval=20, validation_draws=4,
+        xla=False, seed=3,
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def world(request, tmp_path_factory, toy_settings):
     """A schema, its shards and its emulator."""
     home, schema = tmp_path_factory.mktemp(request.param), SCHEMAS[request.param]
     (home / "shards").mkdir()
-    sizes = {"train": 6_000, "validation": 1_000, "test": 1_500}
+    sizes = {"train": 6_000, "validation": 1_000, "test": 1_000}
     splits = {name: band_rows(schema, rows, k) for k, (name, rows) in enumerate(sizes.items())}
     write_shards(home / "shards", splits, schema, CONTENT)
     settings = dataclasses.replace(toy_settings, location_scale_steps=400)

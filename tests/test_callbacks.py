@@ -138,9 +138,9 @@ def test_progress_line_names_epoch_score_and_best(caplog):
         callback.on_epoch_end(0, logs)
     line.on_train_batch_end(1)
     assert notes[0] == (500, "epoch 0.0")
-    assert notes[1] == (500, "epoch 1.5, score 1.6000, best 1.5000 at step 50")
+    assert notes[1] == (500, "epoch 1.5, score 1.6000, best 1.5000, kept step 50")
     assert [record.message for record in caplog.records] == [
-        "step 100: epoch 1.5, score 1.6000, best 1.5000 at step 50; energy score 1.3000, "
+        "step 100: epoch 1.5, score 1.6000, best 1.5000, kept step 50; energy score 1.3000, "
         "critic gap 0.2500, penalty 0.0100"
     ]
 

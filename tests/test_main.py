@@ -26,6 +26,21 @@ def test_emulate(truth, toy_bundle, capsys):
     assert len(pd.read_parquet(out)) == 100
 
 
+def test_emulate_with_a_member_and_detection(truth, toy_ensemble, capsys):
+    pair, out = toy_ensemble / "saved_models/pair", truth.with_name("out.parquet")
+    arguments = ["emulate", str(pair), "--catalog", str(truth), "--out", str(out), "--detected"]
+    names = ["--columns", "true_mag_r=MAG_R"]
+    tables = []
+    for member in ("0", "1"):
+        assert main([*arguments, *names, "--member", member]) == 0
+        tables.append(pd.read_parquet(out))
+    assert (tables[0]["detected"] == tables[1]["detected"]).all()
+    found = tables[0]["detected"]
+    assert (tables[0]["meas_mag_r"][found] != tables[1]["meas_mag_r"][found]).any()
+    assert main([*arguments, *names, "--member", "2"]) == 1
+    assert "from 0 to 1, found 2" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [

@@ -19,8 +19,14 @@ def validator():
     return Validator(standardizer, toy_schema(), rows["condition"], rows["measured"], 2, 4, 0)
 
 
+def _generator(latent_dim):
+    generator = Generator(3, width=8, depth=1)
+    generator.build(((None, 9), (None, latent_dim)))
+    return generator
+
+
 def test_figures_are_images(validator):
-    result = validator.validate(Generator(3, width=8, depth=1))
+    result = validator.validate(_generator(2))
     images = validation_figures(validator, result, "a label")
     assert set(images) == {"pit", "bins", "colours"}
     for image in images.values():

@@ -122,7 +122,7 @@ def test_kill_9_loses_at_most_an_interval(tmp_path, toy_run, toy_shards, toy_set
     assert done.returncode == 0, done.stderr
     log = (tmp_path / "runs/toy/train.log").read_text()
     assert "resuming from step" in log
-    assert "best at step" in log
+    assert "kept step" in log
     _assert_same_checkpoint(tmp_path / "runs/toy", toy_run / "runs/toy")
 
 

@@ -24,6 +24,12 @@ class _Exact:
         return self.standardizer.standardize(tf.constant(self.condition), tf.constant(stretched))
 
 
+def _generator(latent_dim):
+    generator = Generator(3, width=8, depth=1)
+    generator.build(((None, 9), (None, latent_dim)))
+    return generator
+
+
 @pytest.fixture
 def parts():
     rows = toy_rows(4_000, 2)
@@ -53,7 +59,7 @@ def test_stretched_draws_score_worse(parts):
 
 def test_noise_is_the_same_every_time(parts):
     _, validator, _ = parts
-    generator = Generator(3, width=8, depth=1)
+    generator = _generator(4)
     assert validator.scores(generator) == validator.scores(generator)
 
 
@@ -119,7 +125,7 @@ def test_collapsed_generator_is_scored_and_worst(parts):
 
 def test_energy_score_of_few_draws_is_that_of_the_first(parts):
     _, validator, _ = parts
-    generator = Generator(3, width=8, depth=1)
+    generator = _generator(4)
     all_draws = validator.scores(generator)["energy_score"]
     assert validator.energy_score(generator, draws=8) == pytest.approx(all_draws)
     assert validator.energy_score(generator) == pytest.approx(all_draws, rel=0.05)
@@ -127,7 +133,7 @@ def test_energy_score_of_few_draws_is_that_of_the_first(parts):
 
 def test_realization_is_physical(parts):
     _, validator, _ = parts
-    drawn = validator.validate(Generator(3, width=8, depth=1)).realization
+    drawn = validator.validate(_generator(4)).realization
     assert drawn.shape == (4_000, 3)
     assert np.abs(np.median(drawn - toy_conditions(4_000, 2)[:, :3])) < 1
 
@@ -141,7 +147,7 @@ def test_bin_without_spread_is_unknown():
     lowest = np.argsort(condition[:, 3])[:100]
     measured[lowest, 0] = condition[lowest, 0]
     validator = Validator(standardizer, toy_schema(), condition, measured, 2, draws=2, seed=0)
-    result = validator.validate(Generator(3, width=8, depth=1))
+    result = validator.validate(_generator(2))
     assert np.isnan(result.spread_ratio[3, 0, 0])
     assert np.isnan(result.spread_ratio).sum() == 1
     assert np.isfinite(list(result.scores.values())).all()

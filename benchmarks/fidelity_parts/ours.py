@@ -33,7 +33,7 @@ def train(spec: Spec, shards: Path, directory: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``galaxies`` (rows that visited the critic), ``steps`` and the clock's report.
+        ``galaxies`` (rows that visited the critic), ``steps``, ``settings``, the clock's report.
     """
     from balrog_keras.training import train as train_emulator
 
@@ -49,7 +49,9 @@ def train(spec: Spec, shards: Path, directory: Path) -> dict[str, Any]:
         detection=False,
     )
     galaxies = settings.steps * settings.critic_steps * settings.batch_size
-    return {"galaxies": galaxies, "steps": settings.steps, **clock.report()}
+    report = clock.report()
+    # Defaults change between versions; the record says which were used.
+    return {"galaxies": galaxies, "steps": settings.steps, "settings": settings.to_dict(), **report}
 
 
 def load(directory: Path) -> Any:
