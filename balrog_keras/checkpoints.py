@@ -14,7 +14,7 @@ from data_prep.errors import BalrogError
 __all__ = ["Checkpoints"]
 
 _KEPT = 3
-_TOLERANCE = 0.002
+_TOLERANCE = 0.005
 
 
 class Checkpoints:
@@ -73,7 +73,7 @@ class Checkpoints:
     def offer(self, score: float, gan: Any) -> bool:
         """Keep the averaged generator unless an earlier score was clearly lower; tells whether.
 
-        Scores within 0.2 % differ by less than the noise of the validation rows. Of such, the
+        Scores within 0.5 % differ by less than the noise of the validation rows. Of such, the
         later generator is kept: it was trained longer and at lower learning rates.
         """
         lowest = float(self.best_score.numpy())

@@ -105,7 +105,7 @@ class Settings:
     ema_decay: float = 0.999
     location_scale_steps: int = 1500
     detection_steps: int = 2000
-    validation_interval: int = 1000
+    validation_interval: int = 2000
     validation_draws: int = 16
     validation_rows: int = 20_000
     stream: bool = False

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from balrog_keras.allocator import keep_freed_memory
 from balrog_keras.config import Settings
 from balrog_keras.search_space import DEFAULT_SPACE, read_space
 from data_prep.console import run_command
@@ -77,4 +78,5 @@ def _sweep(arguments: list[str]) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run the sweep; gives the exit code (0 done, 1 bad input, 2 usage, 128 + signal)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    keep_freed_memory()
     return run_command(lambda: _sweep(arguments), quiet="--quiet" in arguments)

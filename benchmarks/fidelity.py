@@ -41,6 +41,7 @@ sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 from fidelity_parts import data, report, runner, systems, tables
 from fidelity_parts.spec import Spec, pin
 
+from balrog_keras.allocator import keep_freed_memory
 from data_prep.errors import BalrogError
 from data_prep.files import write_json
 
@@ -48,6 +49,7 @@ LADDER = (25, 50, 100, 200, 400)
 
 
 def main() -> None:
+    keep_freed_memory()
     options = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:

@@ -70,6 +70,7 @@ def test_catalogue_has_every_measured_column(world, tmp_path):
     assert found[list(world.schema.measured_names)].notna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_evaluation_judges_every_column_and_every_colour(world, tmp_path):
     held_out = HeldOut.of(read_split(world.home / "shards", "test"))
     evaluation = evaluate(world.emulator, held_out, draws=20, replicates=20, least_draws=1)

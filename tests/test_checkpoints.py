@@ -21,18 +21,18 @@ def test_kept_is_the_latest_that_is_not_clearly_worse(tmp_path):
     assert checkpoints.offer(2.0, gan)
     kept = checkpoints.best_generator.get_weights()
     gan.ema_generator.set_weights([weight + 1 for weight in kept])
-    assert not checkpoints.offer(2.01, gan)
+    assert not checkpoints.offer(2.02, gan)
     assert not checkpoints.offer(float("nan"), gan)
     np.testing.assert_array_equal(checkpoints.best_generator.get_weights()[0], kept[0])
     assert checkpoints.offer(1.5, gan)
     np.testing.assert_array_equal(checkpoints.best_generator.get_weights()[0], kept[0] + 1)
     assert float(checkpoints.best_score) == 1.5
     checkpoints.gan.optimizer.iterations.assign(5)
-    assert checkpoints.offer(1.502, gan)
+    assert checkpoints.offer(1.505, gan)
     assert int(checkpoints.best_step) == 5
     # Compared with the lowest, not with the last kept: small steps up do not add up.
     assert float(checkpoints.best_score) == 1.5
-    assert not checkpoints.offer(1.504, gan)
+    assert not checkpoints.offer(1.509, gan)
 
 
 def test_everything_comes_back(tmp_path):
