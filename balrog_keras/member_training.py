@@ -166,7 +166,7 @@ def _fit_standardizer(standardizer: Standardizer, rows: Rows, settings: Settings
 
 
 def _offer_start(validator: Validator, checkpoints: Checkpoints, gan: ConditionalWGANGP) -> None:
-    """Let what fine-tuning starts from compete: what is exported scores no worse than it."""
+    """Let what fine-tuning starts from compete: nothing clearly worse than it is exported."""
     score = validator.scores(gan.ema_generator)["selection_score"]
     checkpoints.offer(score, gan)
     logger.info("before fine-tuning: score %.4f on the new validation rows", score)
