@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from balrog_keras.config import Settings
-from balrog_keras.networks import Critic, Generator
+from balrog_keras.generator import Generator
+from balrog_keras.networks import Critic
 from balrog_keras.wgan_gp import ConditionalWGANGP
 
 __all__ = ["Seeds", "build_gan", "cosine_adam"]
@@ -24,17 +25,19 @@ class Seeds:
     regression: int
     batches: int
     noise: int
+    likelihood: int
 
     @classmethod
     def of(cls, seed: int) -> Seeds:
         """Derive them; each below 2**31."""
-        return cls(*(int(word >> 1) for word in np.random.SeedSequence(seed).generate_state(5)))
+        return cls(*(int(word >> 1) for word in np.random.SeedSequence(seed).generate_state(6)))
 
 
-def cosine_adam(rate: float, steps: int, beta_1: float) -> Any:
+def cosine_adam(rate: float, steps: int, beta_1: float, **kwargs: Any) -> Any:
     """Adam whose rate decays to 1 % along a cosine; (0, 0.9) are WGAN-GP's betas."""
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
-    return keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=0.9 if beta_1 == 0 else 0.999)
+    beta_2 = 0.9 if beta_1 == 0 else 0.999
+    return keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2, **kwargs)
 
 
 def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> ConditionalWGANGP:
@@ -53,26 +56,33 @@ def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> Con
         Ready for ``fit``.
     """
     seeds = Seeds.of(settings.seed)
-    size: dict[str, Any] = {"width": settings.width, "depth": settings.depth}
     generator = Generator(
         num_measured,
-        **size,
+        width=settings.generator_width,
+        depth=settings.generator_depth,
         activation=settings.generator_activation,
+        bins=settings.spline_bins,
         seed=seeds.generator,
         name="generator",
     )
-    generator.build(((None, num_conditions), (None, settings.latent_dim)))
-    critic = Critic(**size, activation=settings.critic_activation, seed=seeds.critic, name="critic")
+    generator.build(((None, num_conditions), (None, num_measured)))
+    critic = Critic(
+        width=settings.width,
+        depth=settings.depth,
+        activation=settings.critic_activation,
+        seed=seeds.critic,
+        name="critic",
+    )
     critic.build(((None, num_measured), (None, num_conditions)))
     gan = ConditionalWGANGP(
         generator,
         critic,
-        latent_dim=settings.latent_dim,
         critic_steps=settings.critic_steps,
         gradient_penalty_weight=settings.gradient_penalty_weight,
         gradient_penalty_side=settings.gradient_penalty_side,
         gradient_penalty_fraction=settings.gradient_penalty_fraction,
         energy_score_weight=settings.energy_score_weight,
+        likelihood_weight=settings.likelihood_weight,
         ema_decay=settings.ema_decay,
         seed=seeds.noise,
         name="gan",

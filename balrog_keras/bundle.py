@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,28 @@ from data_prep.errors import BalrogError
 from data_prep.files import read_versioned_json, sha256_of
 from data_prep.schema import Schema
 
-__all__ = ["FORMAT_VERSION", "MODEL_VERSION", "checksums", "read_description", "verify"]
+__all__ = [
+    "FORMAT_VERSION",
+    "MODEL_VERSION",
+    "checksums",
+    "lacks",
+    "read_description",
+    "read_metrics",
+    "schema_path",
+    "verify",
+]
 
-FORMAT_VERSION = 1
+# 2: endpoints listed; the input `draw`, and the endpoint `in_domain`.
+FORMAT_VERSION = 2
 # TensorFlow Serving's layout: one numbered directory per version of the model.
 MODEL_VERSION = "1"
 _REQUIRED = ("name", "label", "schema", "fingerprint", "latent_dim", "domain", "files")
+_REQUIRED_SINCE: dict[int, tuple[str, ...]] = {
+    1: (),
+    2: ("members", "detection", "in_domain", "endpoints"),
+}
+# What a description of version 1 leaves out.
+_FIRST_DEFAULTS: dict[str, Any] = {"members": 1, "detection": False, "endpoints": {}}
 
 
 def checksums(directory: Path) -> dict[str, str]:
@@ -36,7 +53,8 @@ def read_description(directory: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        As written by :func:`balrog_keras.export.export_emulator`.
+        As written by :func:`balrog_keras.export.export_emulator`. One of an older format version is
+        completed; :func:`lacks` says what its emulator cannot do.
 
     Raises
     ------
@@ -50,10 +68,63 @@ def read_description(directory: str | Path) -> dict[str, Any]:
             "written by train.py"
         )
     remedy = "train and export the emulator again, or use the package version that wrote it"
-    content = read_versioned_json(path, FORMAT_VERSION, _REQUIRED, remedy)
+    version = _stated_version(path)
+    required = (*_REQUIRED, *_REQUIRED_SINCE[version])
+    content = read_versioned_json(path, version, required, remedy)
+    content |= {key: value for key, value in _FIRST_DEFAULTS.items() if key not in content}
     if Schema.from_dict(content["schema"]).fingerprint != content["fingerprint"]:
         raise BalrogError(f"{path}: its schema does not have the fingerprint it states")
     return content
+
+
+def read_metrics(directory: str | Path) -> dict[str, dict[str, float]]:
+    """Scores by part from an emulator's ``metrics.json``; empty if it has none.
+
+    Raises
+    ------
+    BalrogError
+        If the file is damaged.
+    """
+    path = Path(directory) / "metrics.json"
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise BalrogError(
+            f"{path} must be JSON, but is damaged: {error}; copy or export the emulator again"
+        ) from None
+
+
+def _stated_version(path: Path) -> int:
+    """Format version that a file states; the current one if that is none this package reads."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return FORMAT_VERSION
+    found = content.get("format_version") if isinstance(content, dict) else None
+    return found if found in tuple(_REQUIRED_SINCE) else FORMAT_VERSION
+
+
+def lacks(description: dict[str, Any]) -> str:
+    """What an emulator of an older format cannot do and how to change that; "" if nothing.
+
+    Parameters
+    ----------
+    description : dict
+        From :func:`read_description`.
+    """
+    if description["format_version"] == FORMAT_VERSION:
+        return ""
+    return (
+        f"emulator {description['name']} has format 1: no realizations (input draw), no in_domain, "
+        "and networks that this version cannot go on from; train it again for these"
+    )
+
+
+def schema_path() -> Path:
+    """JSON Schema (draft 2020-12) of emulator.json, shipped with this package."""
+    return Path(__file__).parent / "schemas" / "emulator.schema.json"
 
 
 def verify(directory: str | Path, description: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CatalogColumns", "ConditionReader"]
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class CatalogColumns:
@@ -39,7 +43,7 @@ class CatalogColumns:
     row_id : sequence of str
         Names of a column of whole numbers; empty for the row number.
     keep : sequence of str
-        Columns copied to the output.
+        Columns copied to the output; ``["all"]`` for every one that holds numbers.
     preset : Preset, optional
         A survey's, with names, units, sentinels, expressions and extinction of the conditions;
         values are converted to the emulator's units.
@@ -80,11 +84,15 @@ class ConditionReader:
         Names in the catalogue.
     maps : path, optional
         Directory of survey property maps, for survey properties that are no columns.
+    with_position : bool
+        Whether positions are needed even if nothing is looked up.
 
     Attributes
     ----------
-    unusable : Counter of str
-        Reason -> values of the rows read so far that mean nothing in the emulator's units.
+    keep : tuple of str
+        Columns to copy to the output.
+    keeps_all : bool
+        Whether that is every column that holds numbers.
 
     Raises
     ------
@@ -93,7 +101,12 @@ class ConditionReader:
     """
 
     def __init__(
-        self, emulator: Emulator, catalog: Catalog, columns: CatalogColumns, maps: Path | None
+        self,
+        emulator: Emulator,
+        catalog: Catalog,
+        columns: CatalogColumns,
+        maps: Path | None,
+        with_position: bool = False,
     ) -> None:
         self._info, self._schema = emulator.info, emulator.schema
         self._catalog, self._columns = catalog, columns
@@ -107,24 +120,60 @@ class ConditionReader:
         }
         absent = [name for name, found in self._elements.items() if not found]
         self._maps = open_maps(maps, emulator.info, absent, self._dust_map(maps))
-        position = columns.position if self._maps is not None else ()
+        position = columns.position if with_position or self._maps is not None else ()
         self._position = [self._require(names, "the position") for names in position]
         self._row_id = self._require(columns.row_id, "the row id") if columns.row_id else None
-        for name in columns.keep:
-            if name not in catalog.widths:
-                self._require([name], "the output")
-        self.unusable: Counter[str] = Counter()
+        self.keeps_all = tuple(columns.keep) == ("all",)
+        self.keep = self._kept()
+        self._unusable: Counter[str] = Counter()
 
     @property
     def needed(self) -> list[str]:
         """Columns of the catalogue to read."""
         elements = [e for found in self._elements.values() for e in found.values()]
         elements += [*self._position, *([self._row_id] if self._row_id else [])]
-        return list(dict.fromkeys([*(e.column for e in elements), *self._columns.keep]))
+        return list(dict.fromkeys([*(e.column for e in elements), *self.keep]))
+
+    @property
+    def map_files(self) -> list[Path]:
+        """Files of the maps that are looked up."""
+        return self._maps.paths if self._maps is not None else []
 
     @property
     def _conditions(self) -> tuple[Column, ...]:
         return self._schema.truth + self._schema.survey
+
+    def _kept(self) -> tuple[str, ...]:
+        """Columns to copy to the output, all of them numbers."""
+        widths = self._catalog.widths
+        if self.keeps_all:
+            without = [name for name, width in widths.items() if width == 0]
+            if without:
+                logger.warning("not kept, because no numbers: %s", ", ".join(without))
+            return tuple(name for name, width in widths.items() if width)
+        for name in self._columns.keep:
+            if not widths.get(name):
+                self._require([name], "the output")
+        return tuple(self._columns.keep)
+
+    def describe(self) -> dict[str, Any]:
+        """Where everything comes from, JSON-able; equal if rows become equal conditions."""
+        conditions = {
+            name: ", ".join(str(element) for element in found.values()) or "map"
+            for name, found in self._elements.items()
+        }
+        preset = hashlib.sha256(repr(self._preset).encode()).hexdigest() if self._preset else None
+        return {
+            "conditions": conditions,
+            "position": [str(element) for element in self._position],
+            "row_id": str(self._row_id) if self._row_id else "row number",
+            "preset_sha256": preset,
+        }
+
+    def take_unusable(self) -> Counter[str]:
+        """Reason -> unusable rows of those read since the last call; a row may have several."""
+        taken, self._unusable = self._unusable, Counter()
+        return taken
 
     def _require(self, names: Sequence[str], needed_for: str) -> Element:
         return self._catalog.require(names, needed_for, self._columns.vector_bands)
@@ -170,19 +219,21 @@ class ConditionReader:
         rows = len(next(iter(batch.values())))
         return row_ids_of(_values(batch, self._row_id) if self._row_id else None, rows, first)
 
+    def positions(self, batch: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Right ascension and declination of a batch's rows, degrees, float64 (N,)."""
+        ra, dec = (np.asarray(_values(batch, each), np.float64) for each in self._position)
+        return ra, dec
+
     def conditions(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Conditions of a batch's rows, float32 (N, C); unusable rows are NaN."""
-        looked_up = {}
-        if self._maps is not None:
-            ra, dec = (np.asarray(_values(batch, e), np.float64) for e in self._position)
-            looked_up = self._maps.values_at(ra, dec)
+        looked_up = self._maps.values_at(*self.positions(batch)) if self._maps is not None else {}
         values = {
             column.name: self._converted(column, batch, looked_up)
             if self._elements[column.name]
             else looked_up[column.name]
             for column in self._conditions
         }
-        return conditions_of(values, self._info)
+        return conditions_of(values, self._info, unusable=self._unusable)
 
     def _converted(
         self, column: Column, batch: Mapping[str, np.ndarray], looked_up: Mapping[str, np.ndarray]
@@ -198,7 +249,7 @@ class ConditionReader:
         bad = Selection(len(next(iter(inputs.values()))[0]))
         where = str(self._catalog.path)
         values = column_values(inputs, column.name, self._preset, None, bad, where)
-        self.unusable.update(bad.dropped)
+        self._unusable.update(bad.dropped)
         return np.where(bad.keep, values, np.float32(np.nan))
 
 

@@ -1,23 +1,75 @@
-"""Emulate a catalogue file to a file, in bounded memory."""
+"""Emulate a catalogue of any size to a file or directory, in bounded memory, resumably."""
 
 from __future__ import annotations
 
 import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from balrog_keras.catalog_columns import CatalogColumns, ConditionReader
+from balrog_keras.catalog_parts import PART_BATCHES, CatalogDraws, Part, PartStore
+from balrog_keras.catalog_record import identity_of, record_of, record_path
+from balrog_keras.conditions import log_unusable
+from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.emulator import Emulator
 from balrog_keras.endpoints import CHUNK_ROWS
-from balrog_keras.table_writer import check_format, table_writer
+from balrog_keras.overlap import ahead
+from balrog_keras.table_writer import check_format, is_hats, table_writer
 from data_prep.catalogs import open_catalog
 from data_prep.errors import BalrogError
+from data_prep.files import replace_directory, write_json
+from data_prep.preparation.prepare_work import open_work
 from data_prep.progress import Progress
 
-__all__ = ["CatalogColumns", "emulate_catalog"]
+__all__ = ["CatalogColumns", "Emulated", "emulate_catalog"]
 
 logger = logging.getLogger(__name__)
 
-_BATCH_ROWS = 4 * CHUNK_ROWS
+_UNUSABLE = "unusable: "
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """What became of the rows of a catalogue.
+
+    Attributes
+    ----------
+    rows_read, rows_written : int
+        Rows of the catalogue and of the output.
+    undetected : int
+        Rows of output that were left out because they are not detected.
+    outside_domain : int
+        Rows that are usable but not like those the emulator was trained on; 0 if not asked for.
+    unusable : dict of str to int
+        Reason -> rows of the catalogue that have no measured values for it.
+    """
+
+    rows_read: int
+    rows_written: int
+    undetected: int
+    outside_domain: int
+    unusable: dict[str, int]
+
+    @classmethod
+    def of_counts(cls, counts: Counter[str]) -> Emulated:
+        """From the sum of the counts of all parts."""
+        unusable = {
+            name.removeprefix(_UNUSABLE): rows
+            for name, rows in counts.items()
+            if name.startswith(_UNUSABLE)
+        }
+        return cls(
+            counts["rows_read"],
+            counts["rows_written"],
+            counts["undetected"],
+            counts["outside_domain"],
+            unusable,
+        )
 
 
 def emulate_catalog(
@@ -25,13 +77,14 @@ def emulate_catalog(
     catalog: Path,
     output: Path,
     maps: Path | None = None,
-    seed: int = 0,
+    plan: DrawPlan | None = None,
     columns: CatalogColumns | None = None,
-    batch_rows: int = _BATCH_ROWS,
+    *,
+    resume: bool = False,
+    command: str = "",
+    batch_rows: int | None = None,
     allow_pickle: bool = False,
-    member: int = 0,
-    detected: bool = False,
-) -> int:
+) -> Emulated:
     """Read a truth catalogue, draw its measured columns, write them.
 
     Parameters
@@ -41,59 +94,113 @@ def emulate_catalog(
     catalog : path
         Any format of :func:`data_prep.catalogs.open_catalog`.
     output : path
-        Parquet or FITS, by its ending, with ``row_id``, the kept columns and the measured columns
-        (float32; null where a condition is unusable, which is counted in the log).
+        As :func:`balrog_keras.table_writer.table_writer` takes it: ``row_id``, the kept columns
+        and the drawn ones (null where a condition is unusable, which is counted in the log). A
+        HATS catalogue has ``ra`` and ``dec`` too. ``OUTPUT.provenance.json`` says where it is
+        from.
     maps : path, optional
         Directory of survey property maps, for survey properties that are no columns.
-    seed : int
-        Another seed is another realization.
+    plan : DrawPlan, optional
+        What is drawn for each row; one realization with seed 0 by default.
     columns : CatalogColumns, optional
         Names in the catalogue, by default the emulator's own, with ``ra`` and ``dec``.
-    batch_rows : int
-        Rows in memory at a time; does not change the output.
+    resume : bool
+        Go on with an interrupted job; the output has the bytes of one that was not interrupted.
+        While a job of more than one part runs, its rows are on disk twice.
+    command : str
+        Command line, for the provenance.
+    batch_rows : int, optional
+        Rows of the catalogue in memory at a time; does not change the rows of the output.
     allow_pickle : bool
         Whether a pickled catalogue may be opened, which runs any code that is in it.
-    member : int
-        Which member of an ensemble draws.
-    detected : bool
-        Draw whether each row is detected: adds ``p_detect`` and ``detected`` (False where a
-        condition is unusable), and the measured columns are null where it is not.
 
     Returns
     -------
-    int
-        Rows written.
+    Emulated
 
     Raises
     ------
     BalrogError
-        If a column is missing, a file damaged or empty, or a position out of range.
+        If a column is missing, a file damaged or empty, a position out of range, the emulator
+        cannot draw what is asked for, another process writes the output, or the job to resume
+        was another one.
     OSError
-        If the output cannot be written; an older one is untouched.
+        If the output cannot be written; an older one is untouched, and what is done is kept for
+        `resume`.
     """
-    check_format(Path(output))
-    columns = columns or CatalogColumns()
+    catalog, output, plan = Path(catalog), Path(output), plan or DrawPlan()
+    check_format(output)
+    if catalog.resolve() in (output.resolve(), *output.resolve().parents):
+        raise BalrogError(f"the output must lie elsewhere than the catalogue {catalog}")
+    draws = _open(emulator, catalog, maps, plan, columns or CatalogColumns(), output,
+                  batch_rows, allow_pickle)  # fmt: skip
+    identity = identity_of(draws, output)
+    with open_work(output, identity, resume, "emulate") as work:
+        counts = _write(draws, work, work / output.name)
+        emulated = Emulated.of_counts(counts)
+        record_path(output).unlink(missing_ok=True)
+        made = work / output.name
+        replace_directory(made, output) if made.is_dir() else os.replace(made, output)
+        write_json(record_path(output), record_of(command, identity, emulated))
+    log_unusable(emulated.unusable, emulated.rows_read)
+    return emulated
+
+
+def _open(
+    emulator: Emulator,
+    catalog: Path,
+    maps: Path | None,
+    plan: DrawPlan,
+    columns: CatalogColumns,
+    output: Path,
+    batch_rows: int | None,
+    allow_pickle: bool,
+) -> CatalogDraws:
+    """Find everything that is needed, before a row is drawn or a file written."""
     table = open_catalog(catalog, allow_pickle=allow_pickle)
-    if table.rows == 0:
-        raise BalrogError(f"{catalog} must have rows to emulate; it is empty")
-    reader = ConditionReader(emulator, table, columns, maps)
-    units = {column.name: column.unit for column in emulator.schema.measured}
-    header = {"label": emulator.label, "emulator": emulator.info["name"], "seed": str(seed)}
+    reader = ConditionReader(emulator, table, columns, maps, with_position=is_hats(output))
+    no_rows = np.empty((0, len(emulator.schema.condition_names)), np.float32)
+    drawn = {"row_id", *plan.draw(emulator, no_rows, np.empty(0, np.int64)).columns}
+    drawn |= {"ra", "dec"} if is_hats(output) else set()
+    clash = [name for name in reader.keep if name in drawn]
+    if clash and not reader.keeps_all:
+        raise BalrogError(
+            f"{catalog}: kept columns must have other names than those of the output; found "
+            f"{', '.join(clash)}"
+        )
+    header = {"label": emulator.label, "emulator": emulator.info["name"], "seed": str(plan.seed)}
     if emulator.members > 1:
-        header["member"] = str(member)
-    done = 0
+        header["member"] = "all" if plan.member is None else str(plan.member)
+    return CatalogDraws(
+        emulator, table, reader, plan,
+        batch_rows or max(CHUNK_ROWS // len(plan.draws(emulator.members)), 1),
+        tuple(name for name in reader.keep if name not in drawn), is_hats(output), header,
+    )  # fmt: skip
+
+
+def _write(draws: CatalogDraws, work: Path, made: Path) -> Counter[str]:
+    """Write the output to a name in the work directory; gives the sum of the counts."""
+    part_rows = PART_BATCHES * draws.batch_rows
+    store, rows = PartStore(work), draws.catalog.rows
+    kept = len(store)
+    done = min(kept * part_rows, rows)
+    counts: Counter[str] = Counter()
     with (
-        table_writer(Path(output), units, header) as writer,
-        Progress("emulate", table.rows, "galaxies") as progress,
+        table_writer(made) as writer,
+        Progress("emulate", rows, "galaxies", initial=done) as progress,
     ):
-        for batch in table.batches(reader.needed, batch_rows):
-            ids = reader.row_ids(batch, done)
-            kept = {name: batch[name] for name in columns.keep}
-            condition = reader.conditions(batch)
-            drawn = emulator.drawn_columns(condition, ids, seed, member, detected)
-            writer.write({"row_id": ids, **kept, **drawn})
-            done += len(ids)
-            progress.update(len(ids))
-    for reason, count in reader.unusable.items():
-        logger.warning("%s of %s rows: %s", f"{count:,}", f"{done:,}", reason)
-    return done
+        for number, part in enumerate(_all_parts(draws, store, kept, done, progress)):
+            if number >= kept and rows > part_rows:
+                store.save(number, part)
+            writer.write(part.table)
+            counts.update(part.counts)
+    return counts
+
+
+def _all_parts(
+    draws: CatalogDraws, store: PartStore, kept: int, done: int, progress: Progress
+) -> Iterator[Part]:
+    """Parts that were kept, then new ones, drawn while the last is written."""
+    for number in range(kept):
+        yield store.load(number)
+    yield from ahead(draws.parts(done, progress.update))

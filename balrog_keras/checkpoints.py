@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from balrog_keras.networks import Generator
+from balrog_keras.generator import Generator
 from balrog_keras.standardizer import Standardizer
 from data_prep.errors import BalrogError
 
@@ -41,8 +41,7 @@ class Checkpoints:
     def __init__(self, directory: Path, gan: Any, standardizer: Standardizer) -> None:
         self.gan = gan
         self.best_generator = Generator.from_config(gan.ema_generator.get_config())
-        kernel = gan.ema_generator.hidden[0].kernel
-        self.best_generator.build(((None, kernel.shape[0]),))
+        self.best_generator.build(gan.ema_generator.input_shapes)
         self.best_score = tf.Variable(float("inf"), dtype=tf.float32)
         self.best_step = tf.Variable(-1, dtype=tf.int64)
         # Variables are named one by one: a layer kept in a list is not found by attribute.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from data_prep.errors import BalrogError
 from data_prep.schema import Schema
 from data_prep.survey_maps import SurveyMaps
 
-__all__ = ["conditions_of", "open_maps", "row_ids_of"]
+__all__ = ["conditions_of", "log_unusable", "open_maps", "row_ids_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +78,17 @@ def _column(columns: Mapping[str, np.ndarray], name: str, purpose: str) -> np.nd
             f"the table must have a column {name!r} {purpose}; it has "
             f"{', '.join(map(str, columns))}{hint}"
         )
-    try:
-        return np.asarray(columns[name], dtype=np.float64)
-    except (TypeError, ValueError):
+    values = np.asarray(columns[name])
+    if values.ndim != 1 or values.dtype.kind in "USMm":
         raise BalrogError(
-            f"column {name!r} must be numbers, found {np.asarray(columns[name]).dtype}"
-        ) from None
+            f"column {name!r} must be numbers, one in each row; found {values.dtype}, shape "
+            f"{values.shape}"
+        )
+    try:
+        # Wide enough for every float; those that are float32 stay so.
+        return values if values.dtype == np.float32 else values.astype(np.float64, copy=False)
+    except (TypeError, ValueError):
+        raise BalrogError(f"column {name!r} must be numbers, found {values.dtype}") from None
 
 
 def conditions_of(
@@ -90,6 +96,7 @@ def conditions_of(
     info: Mapping[str, Any],
     maps: Any = None,
     position: tuple[str, str] = ("ra", "dec"),
+    unusable: Counter[str] | None = None,
 ) -> np.ndarray:
     """Collect the condition of each row.
 
@@ -103,6 +110,8 @@ def conditions_of(
         Where survey properties that are no columns are looked up.
     position : (str, str)
         Columns of right ascension and declination, degrees.
+    unusable : Counter of str, optional
+        Reason -> rows, added to; logged at once if not given.
 
     Returns
     -------
@@ -132,30 +141,45 @@ def conditions_of(
     for column in schema.survey:
         if column.name not in values:
             values[column.name] = _column(columns, column.name, f"({column.unit})")
-    return _usable(values, schema)
+    condition, counts = _usable(values, schema)
+    if unusable is None:
+        log_unusable(counts, len(condition))
+    else:
+        unusable.update(counts)
+    return condition
 
 
-def _usable(values: dict[str, np.ndarray], schema: Schema) -> np.ndarray:
+def _usable(values: Mapping[str, np.ndarray], schema: Schema) -> tuple[np.ndarray, dict[str, int]]:
     """Stack the columns; blank rows with a value that no emulator can use, and count them."""
     ranges = {column.name: (column.minimum, column.maximum) for column in schema.columns}
-    with np.errstate(over="ignore"):
-        stacked = [np.asarray(values[name], np.float32) for name in schema.condition_names]
-    condition = np.stack(stacked, axis=1)
-    bad_rows = np.zeros(len(condition), bool)
-    for index, name in enumerate(schema.condition_names):
+    names = schema.condition_names
+    # Column by column in memory, as the values come and as the graph takes them.
+    by_column = np.empty((len(names), len(values[names[0]])), np.float32)
+    bad_rows, counts = np.zeros(by_column.shape[1], bool), {}
+    for column, name in zip(by_column, names, strict=True):
+        with np.errstate(over="ignore"):
+            column[:] = values[name]
         low, high = ranges[name]
-        column = condition[:, index]
-        bad = ~np.isfinite(column)
-        bad |= column < (-np.inf if low is None else low)
-        bad |= column > (np.inf if high is None else high)
+        good = np.isfinite(column)
+        if low is not None:
+            good &= column >= low
+        if high is not None:
+            good &= column <= high
+        bad = ~good
         if bad.any():
-            logger.warning(
-                "%s of %s rows have no usable %s; their measured values are null",
-                f"{bad.sum():,}", f"{len(bad):,}", name,
-            )  # fmt: skip
-        bad_rows |= bad
-    condition[bad_rows] = np.nan
-    return condition
+            counts[f"no usable {name}"] = int(np.count_nonzero(bad))
+            bad_rows |= bad
+    if counts:
+        by_column[:, bad_rows] = np.nan
+    return by_column.T, counts
+
+
+def log_unusable(unusable: Mapping[str, int], rows: int) -> None:
+    """Warn of the rows, of `rows` in all, that cannot be emulated (reason -> how many)."""
+    for reason, count in unusable.items():
+        logger.warning(
+            "%s of %s rows: %s; their measured values are null", f"{count:,}", f"{rows:,}", reason
+        )
 
 
 def row_ids_of(row_id: Any, rows: int, first: int = 0) -> np.ndarray:

@@ -23,12 +23,13 @@ class Settings:
 
     Parameters
     ----------
-    latent_dim : int
-        Length of the latent noise vector.
-    width : int
-        Units in each hidden layer of generator and critic.
-    depth : int
-        Hidden layers of generator and critic.
+    width, depth : int
+        Units in each, and number of, hidden layers of the critic and of the detection model.
+    generator_width, generator_depth : int
+        The same of the networks that draw: the conditioner of each measured column in the
+        generator, and the location/scale regression.
+    spline_bins : int
+        Bins of the generator's splines; even.
     generator_activation, critic_activation : str
         Keras' names of the hidden layers' activations.
     steps : int
@@ -50,6 +51,12 @@ class Settings:
         critic update, so that less than 1 is quicker and noisier.
     energy_score_weight : float
         Weight of the energy-score term in the generator's loss; 0 turns it off.
+    likelihood_weight : float
+        Weight of the negative log-likelihood in the generator's loss; 0 turns it off.
+    likelihood_steps : int
+        Optimizer steps of maximum likelihood, each on ``2 * batch_size`` rows, that start the
+        generator before the critic joins (fewer where 30 epochs are shorter, or the validation
+        likelihood falls); 0 starts it from random weights.
     ema_decay : float
         Decay per step of the exponential moving average of the generator's weights; warms up as
         ``min(ema_decay, (1 + step) / (10 + step))``.
@@ -88,24 +95,28 @@ class Settings:
     64
     """
 
-    latent_dim: int = 8
     width: int = 128
     depth: int = 3
+    generator_width: int = 32
+    generator_depth: int = 4
+    spline_bins: int = 8
     generator_activation: Activation = "silu"
     critic_activation: Activation = "silu"
-    steps: int = 40_000
+    steps: int = 10_000
     batch_size: int = 1024
     critic_steps: int = 1
     critic_learning_rate: float = 2e-3
-    generator_learning_rate: float = 1e-3
+    generator_learning_rate: float = 5e-4
     gradient_penalty_weight: float = 10.0
     gradient_penalty_side: Literal["one", "two"] = "one"
-    gradient_penalty_fraction: float = 1.0
+    gradient_penalty_fraction: float = 0.5
     energy_score_weight: float = 0.5
+    likelihood_weight: float = 0.5
+    likelihood_steps: int = 3000
     ema_decay: float = 0.999
     location_scale_steps: int = 1500
     detection_steps: int = 2000
-    validation_interval: int = 2000
+    validation_interval: int = 1000
     validation_draws: int = 16
     validation_rows: int = 20_000
     stream: bool = False
@@ -116,15 +127,22 @@ class Settings:
     def __post_init__(self) -> None:
         """Check every value against its range."""
         at_least_one = (
-            "latent_dim", "width", "depth", "steps", "batch_size", "critic_steps",
-            "location_scale_steps", "detection_steps", "validation_interval", "validation_rows",
+            "width", "depth", "generator_width", "generator_depth", "steps", "batch_size",
+            "critic_steps", "location_scale_steps", "detection_steps", "validation_interval",
+            "validation_rows",
         )  # fmt: skip
         for name in at_least_one:
             self._require(name, "a whole number of at least 1", getattr(self, name) >= 1)
         for name in ("critic_learning_rate", "generator_learning_rate"):
             self._require(name, "between 0 and 1", 0 < getattr(self, name) < 1)
-        for name in ("gradient_penalty_weight", "energy_score_weight"):
+        not_negative = (
+            "gradient_penalty_weight", "energy_score_weight", "likelihood_weight",
+            "likelihood_steps",
+        )  # fmt: skip
+        for name in not_negative:
             self._require(name, "0 or more", getattr(self, name) >= 0)
+        even = self.spline_bins >= 2 and self.spline_bins % 2 == 0
+        self._require("spline_bins", "even and at least 2", even)
         fraction = self.gradient_penalty_fraction
         self._require("gradient_penalty_fraction", "above 0, at most 1", 0 < fraction <= 1)
         self._require("ema_decay", "from 0 to below 1", 0 <= self.ema_decay < 1)

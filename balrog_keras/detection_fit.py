@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from balrog_keras.building import cosine_adam
 from balrog_keras.config import Settings
@@ -43,7 +44,7 @@ Split = dict[str, np.ndarray]
 
 
 def fit_detection(
-    shards: Path, schema: Schema, settings: Settings, seed: int, writer: Any = None
+    shards: Path, schema: Schema, settings: Settings, seed: int, tensorboard: Path | None = None
 ) -> DetectionModel | None:
     """Fit P(detected | condition) to the detection splits of a directory of shards.
 
@@ -57,8 +58,9 @@ def fit_detection(
         ``width``, ``depth``, ``detection_steps``, ``use_weights`` and ``xla`` are used.
     seed : int
         Seed of the initial weights and of the order of rows; the model is a function of it.
-    writer : tf.summary.SummaryWriter, optional
-        Gets the log-loss of training and validation rows.
+    tensorboard : path, optional
+        Directory that gets the curves of the fit: log-loss of training and validation rows, and
+        learning rate.
 
     Returns
     -------
@@ -79,7 +81,7 @@ def fit_detection(
     started = time.monotonic()
     model = DetectionModel.for_schema(schema, settings.width, settings.depth, seed)
     model.adapt(train["condition"])
-    _fit_network(model, train, validation, settings, seed, writer)
+    _fit_network(model, train, validation, settings, seed, tensorboard)
     log_odds = np.asarray(model.predict(validation["condition"], 65_536, verbose=0), np.float64)
     slope, intercept = fit_calibration(log_odds, validation)
     model.calibration_slope.assign(slope)
@@ -109,7 +111,7 @@ def _fit_network(
     validation: Split,
     settings: Settings,
     seed: int,
-    writer: Any,
+    tensorboard: Path | None,
 ) -> None:
     """Minimise the log-loss; the weights with the lowest one on the validation rows are kept."""
     # A copy is fitted, so that its optimizer is in no checkpoint and no export.
@@ -144,7 +146,7 @@ def _fit_network(
                 keras.callbacks.EarlyStopping(
                     "val_loss", patience=epochs, restore_best_weights=True
                 ),
-                _Report(progress, interval * batch_size, writer),
+                _Report(progress, interval * batch_size, tensorboard),
             ],
         )
     model.set_weights(network.get_weights())
@@ -158,21 +160,28 @@ def _validation_rows(validation: Split) -> tuple[np.ndarray, ...]:
 class _Report(keras.callbacks.Callback):
     """Progress line and TensorBoard scalars."""
 
-    def __init__(self, progress: Progress, interval_rows: int, writer: Any) -> None:
+    def __init__(self, progress: Progress, interval_rows: int, tensorboard: Path | None) -> None:
         super().__init__()
-        self.progress, self.interval_rows, self.writer = progress, interval_rows, writer
+        self.progress, self.interval_rows = progress, interval_rows
+        self.writer = (
+            tf.summary.create_noop_writer()
+            if tensorboard is None
+            else tf.summary.create_file_writer(str(tensorboard))
+        )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras calls this after each interval."""
-        losses = logs or {}
+        losses, optimizer = logs or {}, self.model.optimizer
         self.progress.update(self.interval_rows, f"validation log-loss {losses['val_loss']:.4f}")
-        if self.writer is not None:
-            import tensorflow as tf
+        step = int(optimizer.iterations.numpy())
+        with self.writer.as_default():
+            tf.summary.scalar("detection/log_loss/train", losses["loss"], step)
+            tf.summary.scalar("detection/log_loss/validation", losses["val_loss"], step)
+            tf.summary.scalar("detection/learning_rate", float(optimizer.learning_rate), step)
 
-            step = int(self.model.optimizer.iterations.numpy())
-            with self.writer.as_default():
-                tf.summary.scalar("detection/log_loss/train", losses["loss"], step)
-                tf.summary.scalar("detection/log_loss/validation", losses["val_loss"], step)
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Make sure that everything is on disk."""
+        self.writer.close()
 
 
 def fit_calibration(log_odds: np.ndarray, rows: Split) -> tuple[float, float]:

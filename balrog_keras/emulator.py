@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from balrog_keras.bundle import MODEL_VERSION, read_description, verify
+from balrog_keras.bundle import MODEL_VERSION, lacks, read_description, verify
+from balrog_keras.draw_keys import draw_keys, member_input
 from balrog_keras.endpoints import Endpoints
 from data_prep.errors import BalrogError, require
 from data_prep.schema import Schema
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["Emulator"]
+
+logger = logging.getLogger(__name__)
 
 
 class Emulator:
@@ -73,11 +74,13 @@ class Emulator:
         """
         info = read_description(directory)
         verify(directory, info)
+        if lacks(info):
+            logger.warning(lacks(info))
         tf = require("tensorflow", "cpu")
         return cls(info, tf.saved_model.load(str(Path(directory) / MODEL_VERSION)))
 
     def draw(
-        self, condition: np.ndarray, row_id: np.ndarray, seed: int, member: int = 0
+        self, condition: np.ndarray, row_id: np.ndarray, seed: int, member: int = 0, draw: int = 0
     ) -> np.ndarray:
         """Draw measured columns for arrays of conditions.
 
@@ -92,6 +95,8 @@ class Emulator:
         member : int
             Which member draws, from 0. All get the same noise, so that they differ by their
             networks alone.
+        draw : int
+            Number of the realization, from 0: independent draws of the same seed.
 
         Returns
         -------
@@ -101,39 +106,37 @@ class Emulator:
         Raises
         ------
         BalrogError
-            If a shape is wrong or there is no such member.
+            If a shape is wrong, or there is no such member or realization.
         """
         names = self.schema.measured_names
-        keys = self._keys(row_id, seed, member)
+        keys = self._keys("serving_default", row_id, seed, member, draw)
         return self._call("serving_default", condition, names, keys)
 
     def draw_detected(
-        self, condition: np.ndarray, row_id: np.ndarray, seed: int, member: int = 0
+        self, condition: np.ndarray, row_id: np.ndarray, seed: int, member: int = 0, draw: int = 0
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draw which rows are detected, and the measured columns of those.
 
         Parameters
         ----------
-        condition, row_id, seed, member
+        condition, row_id, seed, member, draw
             As in :meth:`draw`.
 
         Returns
         -------
         measured : float32 array, shape (N, M)
             As :meth:`draw` gives them; NaN where the row is not detected.
-        p_detect : float32 array, shape (N,)
-            P(detected | condition).
-        detected : bool array, shape (N,)
-            True with that probability; a function of (seed, row_id) too.
+        p_detect, detected : float32 array, bool array, shape (N,)
+            P(detected | condition); True with that probability, by (seed, row_id, draw).
 
         Raises
         ------
         BalrogError
-            If a shape is wrong, or there is no such member or no detection model.
+            If a shape is wrong, or there is no such member or realization, or no detection model.
         """
         self._require_detection()
         names = (*self.schema.measured_names, "p_detect", "detected")
-        keys = self._keys(row_id, seed, member)
+        keys = self._keys("emulate_detected", row_id, seed, member, draw)
         drawn = self._call("emulate_detected", condition, names, keys)
         return drawn[:, :-2], drawn[:, -2], drawn[:, -1] > 0
 
@@ -161,22 +164,45 @@ class Emulator:
                 "on shards prepared with --detection"
             )
 
+    @property
+    def has_domain(self) -> bool:
+        """Whether :meth:`in_domain` can be called."""
+        return bool(self._call.inputs_of("in_domain"))
+
+    def in_domain(self, condition: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whether conditions are like those that the emulator was trained on.
+
+        Parameters
+        ----------
+        condition : float32 array, shape (N, C)
+            As in :meth:`draw`.
+
+        Returns
+        -------
+        score : float32 array, shape (N,)
+            NaN where a condition is NaN.
+        inside : bool array, shape (N,)
+            False where the training rows are too thin, and where a condition is NaN.
+
+        Raises
+        ------
+        BalrogError
+            If the shape is wrong or the emulator was exported without this.
+        """
+        if not self.has_domain:
+            raise BalrogError(
+                f"in_domain needs the density of the training rows: {lacks(self.info)}"
+            )
+        names = ("domain_score", "in_domain")
+        found = self._call("in_domain", condition, names, lambda rows: {})
+        return found[:, 0], found[:, 1] > 0
+
     def _keys(
-        self, row_id: np.ndarray, seed: int, member: int
+        self, endpoint: str, row_id: np.ndarray, seed: int, member: int, draw: int
     ) -> Callable[[slice], dict[str, Any]]:
         """Inputs besides the conditions, for a slice of rows."""
-        ids = np.asarray(row_id, np.int64)
-        fixed = {"seed": np.int64(seed), **self._member(member)}
-        return lambda rows: {"row_id": ids[rows], **fixed}
-
-    def _member(self, member: int) -> dict[str, Any]:
-        """The endpoint's input `member`, which only an emulator of several has."""
-        if not 0 <= member < self.members:
-            raise BalrogError(
-                f"member of {self.info['name']} must be from 0 to {self.members - 1}, "
-                f"found {member}"
-            )
-        return {"member": np.int64(member)} if self.members > 1 else {}
+        name, inputs = self.info["name"], self._call.inputs_of(endpoint)
+        return draw_keys(name, inputs, row_id, seed, draw, member_input(name, self.members, member))
 
     def location_scale(
         self, condition: np.ndarray, member: int = 0
@@ -198,73 +224,68 @@ class Emulator:
         """
         names = self.schema.measured_names
         outputs = [f"location_{name}" for name in names] + [f"scale_{name}" for name in names]
-        others = self._member(member)
+        others = member_input(self.info["name"], self.members, member)
         both = self._call("location_scale", condition, outputs, lambda rows: others)
         return both[:, : len(names)], both[:, len(names) :]
 
     def emulate(
         self,
-        table: pd.DataFrame,
+        table: Any,
         seed: int = 0,
         row_id: Any = None,
         maps: Any = None,
         position: tuple[str, str] = ("ra", "dec"),
-        member: int = 0,
+        member: int | None = 0,
         detected: bool = False,
-    ) -> pd.DataFrame:
+        **more: Any,
+    ) -> Any:
         """Draw measured columns for a table of truth.
 
         Parameters
         ----------
-        table : pandas.DataFrame
+        table : pandas.DataFrame, pyarrow.Table, astropy.table.Table or dict of arrays
             Truth columns, and either the survey properties or positions (degrees) with `maps`.
+            Columns of an astropy table that have a unit are converted to the emulator's.
         seed : int
             Another seed is another realization.
         row_id : array_like of int64, shape (N,), optional
             Identity of each row; the row number if not given.
-        maps : path or SurveyMaps, optional
-            Where the survey properties are looked up.
-        position : (str, str)
-            Columns of right ascension and declination.
-        member : int
-            Which member of an ensemble draws.
-        detected : bool
-            Draw whether each row is detected.
+        maps, position : path or SurveyMaps, optional; (str, str)
+            Where the survey properties are looked up, and columns of the positions.
+        member, detected, **more
+            As ``realizations``, ``layout`` and others: of :class:`balrog_keras.draw_plan.DrawPlan`.
 
         Returns
         -------
-        pandas.DataFrame
-            The measured columns, float32, with the index of `table`; null where a condition is
-            null (for example off the maps; counted in a log line). With `detected`, also
-            ``p_detect`` and ``detected`` (False where a condition is null), and the measured
-            columns are null where a row is not detected.
+        of the same kind
+            The measured columns, float32, with the index of a data frame and the units of an
+            astropy table; null (NaN, masked) where a condition is null, for example off the maps
+            (counted in a log line). With `detected`, also ``p_detect`` and ``detected`` (False
+            where a condition is null), and the measured columns are null where it is False.
+            Several draws of a row follow each other, or stand beside each other: see
+            :class:`balrog_keras.draw_plan.DrawPlan`.
 
         Raises
         ------
         BalrogError
-            If a column is missing or is not a number, or ids are not whole numbers.
+            If a column is missing, no number or of a wrong unit, or ids are no whole numbers.
         """
-        import pandas as pd
+        from balrog_keras.draw_plan import DrawPlan
+        from balrog_keras.table_emulation import emulate_table
 
-        from balrog_keras.conditions import conditions_of, row_ids_of
-
-        columns = {name: table[name].to_numpy() for name in table.columns}
-        condition = conditions_of(columns, self.info, maps, position)
-        ids = row_ids_of(row_id, len(table))
-        drawn = self.drawn_columns(condition, ids, seed, member, detected)
-        return pd.DataFrame(drawn, index=table.index)
+        plan = DrawPlan(seed=seed, member=member, detected=detected, **more)
+        return emulate_table(self, table, plan, row_id, maps, position)
 
     def drawn_columns(
-        self, condition: np.ndarray, row_id: np.ndarray, seed: int, member: int, detected: bool
+        self,
+        condition: np.ndarray,
+        row_id: np.ndarray,
+        seed: int,
+        member: int,
+        detected: bool,
+        draw: int = 0,
     ) -> dict[str, np.ndarray]:
-        """Output of :meth:`draw`, or of :meth:`draw_detected`, as named columns.
-
-        Parameters
-        ----------
-        condition, row_id, seed, member
-            As in :meth:`draw`.
-        detected : bool
-            Draw whether each row is detected.
+        """Output of :meth:`draw`, or with `detected` of :meth:`draw_detected`, as named columns.
 
         Returns
         -------
@@ -272,8 +293,8 @@ class Emulator:
             The measured columns; with `detected` then ``p_detect`` and ``detected``.
         """
         if not detected:
-            measured = self.draw(condition, row_id, seed, member)
+            measured = self.draw(condition, row_id, seed, member, draw)
             return dict(zip(self.schema.measured_names, measured.T, strict=True))
-        measured, p_detect, found = self.draw_detected(condition, row_id, seed, member)
+        measured, p_detect, found = self.draw_detected(condition, row_id, seed, member, draw)
         columns = dict(zip(self.schema.measured_names, measured.T, strict=True))
         return {**columns, "p_detect": p_detect, "detected": found}

@@ -30,6 +30,12 @@ class Endpoints:
     def __init__(self, model: Any, names: Sequence[str]) -> None:
         self._model, self._names = model, names
 
+    def inputs_of(self, endpoint: str) -> frozenset[str]:
+        """Names of what an endpoint takes; empty if the model has no such endpoint."""
+        if endpoint not in self._model.signatures:
+            return frozenset()
+        return frozenset(self._model.signatures[endpoint].structured_input_signature[1])
+
     def __call__(
         self,
         endpoint: str,

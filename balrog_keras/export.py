@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from balrog_keras.bundle import FORMAT_VERSION, MODEL_VERSION, checksums
 from balrog_keras.config import Settings
+from balrog_keras.domain import DomainModel
+from balrog_keras.domain_fit import FLAGGED_FRACTION
 from balrog_keras.export_endpoints import EmulatorModule
 from balrog_keras.fine_tune import Base
 from balrog_keras.members import Member, TrainedMember
@@ -22,7 +24,7 @@ from data_prep.files import atomic_directory, write_json
 from data_prep.manifest import MANIFEST_NAME, Manifest
 from data_prep.provenance import provenance
 
-__all__ = ["EmulatorModule", "export_emulator", "member_scores"]
+__all__ = ["EmulatorModule", "export_emulator", "member_scores", "write_bundle"]
 
 
 def export_emulator(
@@ -31,6 +33,7 @@ def export_emulator(
     manifest: Manifest,
     settings: Settings,
     shards: Path,
+    domain: DomainModel,
     detection: Any = None,
     base: Base | None = None,
 ) -> Path:
@@ -48,6 +51,8 @@ def export_emulator(
         Hyper-parameters of the run.
     shards : path
         Named in the provenance.
+    domain : DomainModel
+        Fitted to their conditions.
     detection : DetectionModel, optional
         Exported with them.
     base : Base, optional
@@ -66,7 +71,7 @@ def export_emulator(
     module = EmulatorModule(
         [Member(member.generator, member.standardizer) for member in members],
         manifest.schema,
-        settings.latent_dim,
+        domain,
         detection,
     )
     description = _description(destination.name, manifest, settings, shards)
@@ -78,14 +83,59 @@ def export_emulator(
     if base is not None:
         description["fine_tuned_from"] = base.provenance
     metrics = member_scores([member.scores for member in members])
+
+    def add_weights(bundle: Path) -> None:
+        _write_weights(bundle, members, detection)
+
+    return write_bundle(destination, module, description, metrics, add_weights)
+
+
+def write_bundle(
+    destination: Path,
+    module: EmulatorModule,
+    description: dict[str, Any],
+    metrics: dict[str, Any],
+    add_weights: Callable[[Path], None],
+) -> Path:
+    """Write an emulator's directory, whole or not at all; an older one is replaced.
+
+    Parameters
+    ----------
+    destination : path
+        ``saved_models/NAME``.
+    module : EmulatorModule
+        To be saved.
+    description : dict
+        Content of emulator.json but for what follows from the module and the files.
+    metrics : dict
+        Content of metrics.json.
+    add_weights : callable
+        Given the directory, puts the training weights into it.
+
+    Returns
+    -------
+    pathlib.Path
+        `destination`.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; an older bundle is untouched.
+    """
+    signatures = module.signatures()
     with atomic_directory(destination) as partial:
-        tf.saved_model.save(module, str(partial / MODEL_VERSION), signatures=module.signatures())
-        _write_weights(partial, members, detection)
-        description["files"] = checksums(partial)
-        write_json(partial / "emulator.json", description)
+        tf.saved_model.save(module, str(partial / MODEL_VERSION), signatures=signatures)
+        add_weights(partial)
+        own = {
+            "in_domain": _describe_domain(module.domain),
+            "endpoints": _describe_endpoints(signatures),
+            "files": checksums(partial),
+        }
+        kept = {key: value for key, value in description.items() if key not in own}
+        content = kept | {"format_version": FORMAT_VERSION} | own
+        write_json(partial / "emulator.json", content)
         write_json(partial / "metrics.json", metrics)
-        card = model_card(description, metrics)
-        (partial / "README.md").write_text(card, encoding="utf-8")
+        (partial / "README.md").write_text(model_card(content, metrics), encoding="utf-8")
     return destination
 
 
@@ -111,6 +161,37 @@ def member_scores(scores: Sequence[dict[str, Any]]) -> dict[str, dict[str, float
         "validation spread": {name: float(np.std(v, ddof=1)) for name, v in table.items()},
     }
     return parts | {f"validation member {k}": dict(each) for k, each in enumerate(scores)}
+
+
+def _describe_domain(domain: DomainModel) -> dict[str, float]:
+    """What emulator.json says of the training density."""
+    return {
+        "components": domain.components,
+        "flagged_fraction": FLAGGED_FRACTION,
+        "log_density_threshold": domain.threshold,
+    }
+
+
+def _describe_endpoints(signatures: Mapping[str, Any]) -> dict[str, Any]:
+    """By endpoint, ``inputs`` and ``outputs``: dtype and shape by name (None: any number)."""
+
+    def described(specs: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+            for name, spec in specs.items()
+        }
+
+    def inputs_of(function: Any) -> dict[str, Any]:
+        specs = tf.nest.flatten(function.structured_input_signature)
+        return {spec.name: spec for spec in specs if isinstance(spec, tf.TensorSpec)}
+
+    return {
+        name: {
+            "inputs": described(inputs_of(function)),
+            "outputs": described(function.structured_outputs),
+        }
+        for name, function in signatures.items()
+    }
 
 
 def _write_weights(bundle: Path, members: Sequence[TrainedMember], detection: Any) -> None:
@@ -142,7 +223,7 @@ def _description(name: str, manifest: Manifest, settings: Settings, shards: Path
         "schema": manifest.schema.to_dict(),
         "fingerprint": manifest.schema.fingerprint,
         "map_patterns": dict(manifest.map_patterns),
-        "latent_dim": settings.latent_dim,
+        "latent_dim": len(manifest.schema.measured_names),
         "domain": {column: manifest.statistics[column] for column in conditions},
         "settings": settings.to_dict(),
         "training_data": {

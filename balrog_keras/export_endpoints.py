@@ -7,16 +7,17 @@ from typing import Any
 
 import tensorflow as tf
 
+from balrog_keras.blocks import BLOCK_ROWS, in_blocks
+from balrog_keras.domain import DomainModel
 from balrog_keras.keyed_noise import keyed_normals, keyed_uniform
 from balrog_keras.members import Member
+from balrog_keras.quick_silu import quick_silu
 from data_prep.schema import Schema
 
 __all__ = ["EmulatorModule"]
 
-_BLOCK_ROWS = 1024
-_PARALLEL_BLOCKS = 4
-_PROBABILITY_BLOCK = tf.TensorSpec([_BLOCK_ROWS], tf.float32)
-_DETECTED_BLOCK = tf.TensorSpec([_BLOCK_ROWS], tf.bool)
+_NUMBERS = tf.TensorSpec([BLOCK_ROWS], tf.float32)
+_FLAGS = tf.TensorSpec([BLOCK_ROWS], tf.bool)
 
 
 class EmulatorModule(tf.Module):
@@ -28,8 +29,8 @@ class EmulatorModule(tf.Module):
         At least one; with more, every drawing endpoint takes the number of one as ``member``.
     schema : Schema
         Names and order of the columns.
-    latent_dim : int
-        Length of the latent vector.
+    domain : DomainModel
+        Fitted.
     detection : DetectionModel, optional
         Gives the endpoints ``detection_probability`` and ``emulate_detected``.
     """
@@ -38,26 +39,28 @@ class EmulatorModule(tf.Module):
         self,
         members: Sequence[Member],
         schema: Schema,
-        latent_dim: int,
+        domain: DomainModel,
         detection: Any = None,
     ) -> None:
         super().__init__(name="balrog_emulator")
-        self.members, self.detection = list(members), detection
-        self.schema, self.latent_dim = schema, latent_dim
-        self._measured_block = tf.TensorSpec([_BLOCK_ROWS, len(schema.measured_names)], tf.float32)
+        self.members, self.domain, self.detection = list(members), domain, detection
+        self.schema = schema
+        self._measured_block = tf.TensorSpec([BLOCK_ROWS, len(schema.measured_names)], tf.float32)
 
-    def emulate(self, row_id: Any, seed: Any, member: Any = None, **columns: Any) -> dict[str, Any]:
-        """Draw measured columns; the noise is a function of (seed, row_id)."""
+    def emulate(
+        self, row_id: Any, seed: Any, draw: Any, member: Any = None, **columns: Any
+    ) -> dict[str, Any]:
+        """Draw measured columns; the noise is a function of (seed, row_id, draw)."""
         member = self._checked(member)
-        (measured,) = _in_blocks(
-            lambda condition, ids: (self._draw(condition, ids, seed, member),),
+        (measured,) = in_blocks(
+            lambda condition, ids: (self._draw(condition, (seed, ids, draw), member),),
             (self._condition(columns), row_id),
             (self._measured_block,),
         )
         return self._named(measured)
 
     def emulate_detected(
-        self, row_id: Any, seed: Any, member: Any = None, **columns: Any
+        self, row_id: Any, seed: Any, draw: Any, member: Any = None, **columns: Any
     ) -> dict[str, Any]:
         """Draw which rows are detected, and the measured columns of those; NaN in the others.
 
@@ -65,30 +68,35 @@ class EmulatorModule(tf.Module):
         """
         member = self._checked(member)
 
-        def draw(condition: Any, ids: Any) -> tuple[Any, Any, Any]:
+        def draw_block(condition: Any, ids: Any) -> tuple[Any, Any, Any]:
             probability = self.detection.probability(condition)
-            detected = keyed_uniform(seed, ids) < probability
-            measured = self._draw(condition, ids, seed, member)
+            detected = keyed_uniform(seed, ids, draw) < probability
+            measured = self._draw(condition, (seed, ids, draw), member)
             return tf.where(detected[:, None], measured, float("nan")), probability, detected
 
-        measured, probability, detected = _in_blocks(
-            draw,
+        measured, probability, detected = in_blocks(
+            draw_block,
             (self._condition(columns), row_id),
-            (self._measured_block, _PROBABILITY_BLOCK, _DETECTED_BLOCK),
+            (self._measured_block, _NUMBERS, _FLAGS),
         )
         return {**self._named(measured), "p_detect": probability, "detected": detected}
 
     def detection_probability(self, **columns: Any) -> dict[str, Any]:
         """P(detected | condition)."""
-        (probability,) = _in_blocks(
+        (probability,) = in_blocks(
             lambda condition: (self.detection.probability(condition),),
             (self._condition(columns),),
-            (_PROBABILITY_BLOCK,),
+            (_NUMBERS,),
         )
         return {"p_detect": probability}
 
+    def in_domain(self, **columns: Any) -> dict[str, Any]:
+        """Whether the condition is inside the training density, and by how much."""
+        score, inside = in_blocks(self.domain, (self._condition(columns),), (_NUMBERS, _FLAGS))
+        return {"domain_score": score, "in_domain": inside}
+
     def from_latent(self, latent: Any, member: Any = None, **columns: Any) -> dict[str, Any]:
-        """Measured columns for given standard-normal latents ``(N, latent_dim)``."""
+        """Measured columns for given standard-normal latents ``(N, M)``."""
         condition = self._condition(columns)
         return self._named(
             self._of_member(self._checked(member), lambda each: each.measured(condition, latent))
@@ -102,8 +110,9 @@ class EmulatorModule(tf.Module):
         )
         return {**self._named(location, "location_"), **self._named(scale, "scale_")}
 
-    def _draw(self, condition: Any, row_id: Any, seed: Any, member: Any) -> Any:
-        latent = keyed_normals(seed, row_id, self.latent_dim)
+    def _draw(self, condition: Any, key: tuple[Any, Any, Any], member: Any) -> Any:
+        seed, row_id, draw = key
+        latent = keyed_normals(seed, row_id, len(self.schema.measured_names), draw)
         return self._of_member(member, lambda each: each.measured(condition, latent))
 
     def _of_member(self, member: Any, compute: Callable[[Member], Any]) -> Any:
@@ -141,43 +150,30 @@ class EmulatorModule(tf.Module):
         keys = {
             "row_id": tf.TensorSpec([None], tf.int64, "row_id"),
             "seed": tf.TensorSpec([], tf.int64, "seed"),
+            "draw": tf.TensorSpec([], tf.int64, "draw"),
         }
-        latent = {"latent": tf.TensorSpec([None, self.latent_dim], tf.float32, "latent")}
+        latent = {
+            "latent": tf.TensorSpec([None, len(self.schema.measured_names)], tf.float32, "latent")
+        }
         several = len(self.members) > 1
         member = {"member": tf.TensorSpec([], tf.int64, "member")} if several else {}
         endpoints: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "serving_default": (self.emulate, keys | member),
             "from_latent": (self.from_latent, latent | member),
             "location_scale": (self.location_scale, member),
+            "in_domain": (self.in_domain, {}),
         }
         if self.detection is not None:
             endpoints["detection_probability"] = (self.detection_probability, {})
             endpoints["emulate_detected"] = (self.emulate_detected, keys | member)
-        return {
-            name: tf.function(function).get_concrete_function(**inputs, **columns)
-            for name, (function, inputs) in endpoints.items()
-        }
+        with quick_silu(self._networks()):
+            return {
+                name: tf.function(function).get_concrete_function(**inputs, **columns)
+                for name, (function, inputs) in endpoints.items()
+            }
 
-
-def _in_blocks(
-    compute: Callable[..., tuple[Any, ...]], inputs: tuple[Any, ...], outputs: tuple[Any, ...]
-) -> list[Any]:
-    """Apply `compute` to blocks of one fixed number of rows, the last one padded.
-
-    Matrix products and vector instructions of another shape may differ in the last bit, so
-    without this a row's draw would depend on the batch it is in. It also keeps the layers in the
-    cache.
-    """
-    rows = tf.shape(inputs[0])[0]
-    missing = -rows % _BLOCK_ROWS
-    blocks = []
-    for values in inputs:
-        padding = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
-        blocks.append(tf.reshape(tf.pad(values, padding), (-1, _BLOCK_ROWS, *values.shape[1:])))
-    results = tf.map_fn(
-        lambda block: compute(*block),
-        tuple(blocks),
-        fn_output_signature=outputs,
-        parallel_iterations=_PARALLEL_BLOCKS,
-    )
-    return [tf.reshape(each, (-1, *each.shape[2:]))[:rows] for each in results]
+    def _networks(self) -> list[Any]:
+        networks = [] if self.detection is None else [self.detection]
+        for each in self.members:
+            networks += [*each.generator.conditioners, each.standardizer.location_scale_network]
+        return networks

@@ -111,9 +111,6 @@ class Base:
             raise BalrogError(
                 f"--members must be at most the {available} of {self.directory}, found {members}"
             )
-        latent_dim = self._description["latent_dim"]
-        if settings.latent_dim != latent_dim:
-            raise _other_network(self.directory, "latent_dim", latent_dim, settings.latent_dim)
         configs = read_weights(self.directory, "member-0")[1]
         gan = build_gan(settings, len(schema.condition_names), len(schema.measured_names))
         for name, network in _networks(gan, build_standardizer(settings, schema)).items():

@@ -18,15 +18,17 @@ def write_hparams(directory: Path, settings: Settings, scores: Mapping[str, floa
     Parameters
     ----------
     directory : path
-        The run's directory of TensorBoard events.
+        The run's directory of TensorBoard events; the row is named after the two above it, as
+        ``search/trial-3`` or ``runs/first``.
     settings : Settings
         Of the run.
     scores : mapping of str to float
         Of its best generator on the validation split.
     """
     tf, plugin = require("tensorflow", "cpu"), require("tensorboard.plugins.hparams.api", "cpu")
+    run = directory.resolve().parent
     with _writer(tf, directory).as_default():
-        plugin.hparams(settings.to_dict())
+        plugin.hparams(settings.to_dict(), trial_id=f"{run.parent.name}/{run.name}")
         for name, value in scores.items():
             tf.summary.scalar(f"final/{name}", value, step=settings.steps)
 

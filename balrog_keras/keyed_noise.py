@@ -39,7 +39,7 @@ def _uniform(bits: Any) -> Any:
     return (tf.cast(bits, tf.float32) + 0.5) * 2.0**-32
 
 
-def keyed_normals(seed: Any, row_id: Any, count: int, draw: int = 0) -> Any:
+def keyed_normals(seed: Any, row_id: Any, count: int, draw: Any = 0) -> Any:
     """Standard normals that depend only on (seed, row_id, draw, position).
 
     Each pair comes from one 64-bit hash by the Box-Muller transform.
@@ -52,7 +52,7 @@ def keyed_normals(seed: Any, row_id: Any, count: int, draw: int = 0) -> Any:
         Identity of each row; equal ids give equal noise.
     count : int
         Normals per row.
-    draw : int
+    draw : int64 tensor, shape (), or int
         Number of the realization.
 
     Returns
@@ -76,7 +76,7 @@ def keyed_normals(seed: Any, row_id: Any, count: int, draw: int = 0) -> Any:
     return normals[:, :count]
 
 
-def keyed_uniform(seed: Any, row_id: Any, draw: int = 0) -> Any:
+def keyed_uniform(seed: Any, row_id: Any, draw: Any = 0) -> Any:
     """Uniforms that depend only on (seed, row_id, draw), independent of the row's normals.
 
     Parameters
@@ -85,7 +85,7 @@ def keyed_uniform(seed: Any, row_id: Any, draw: int = 0) -> Any:
         Any value, negative ones too.
     row_id : int64 tensor, shape (N,)
         Identity of each row; equal ids give equal uniforms.
-    draw : int
+    draw : int64 tensor, shape (), or int
         Number of the realization.
 
     Returns
@@ -98,8 +98,9 @@ def keyed_uniform(seed: Any, row_id: Any, draw: int = 0) -> Any:
     return tf.cast(tf.bitwise.right_shift(state, _uint64(40)), tf.float32) * 2.0**-24
 
 
-def _row_state(seed: Any, row_id: Any, draw: int) -> Any:
+def _row_state(seed: Any, row_id: Any, draw: Any) -> Any:
     """Hash of (seed, draw, row_id), uint64, shape (N,)."""
-    state = _absorb(_uint64(0), tf.bitcast(tf.cast(seed, tf.int64), tf.uint64))
-    state = _absorb(state, _uint64(draw))
-    return _absorb(state, tf.bitcast(tf.cast(row_id, tf.int64), tf.uint64))
+    state = _uint64(0)
+    for word in (seed, draw, row_id):
+        state = _absorb(state, tf.bitcast(tf.cast(word, tf.int64), tf.uint64))
+    return state

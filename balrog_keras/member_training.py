@@ -16,6 +16,7 @@ from balrog_keras.checkpoints import Checkpoints
 from balrog_keras.config import Settings
 from balrog_keras.distribution import is_chief, scope
 from balrog_keras.fitting import fit_gan
+from balrog_keras.generator_fit import fit_generator
 from balrog_keras.hparams import write_hparams
 from balrog_keras.members import TrainedMember
 from balrog_keras.runs import Run
@@ -117,20 +118,17 @@ def train_member(
     resumed = checkpoints.restore()
     if resumed:
         logger.info("resuming from step %s (%s)", f"{checkpoints.step:,}", checkpoints.latest)
-    elif start is not None:
-        start(gan, standardizer)
     else:
-        _fit_standardizer(standardizer, rows, settings)
+        _start(gan, standardizer, rows, settings, start)
     validator = Validator(
         standardizer,
         schema,
         rows.validation["condition"],
         rows.validation["measured"],
-        settings.latent_dim,
         settings.validation_draws,
         settings.seed,
     )
-    if start is not None and not resumed:
+    if not resumed:
         _offer_start(validator, checkpoints, gan)
     label, first, started = manifest.label, checkpoints.step, time.monotonic()
     fit_gan(
@@ -156,17 +154,30 @@ def train_member(
 def build_standardizer(settings: Settings, schema: Schema) -> Standardizer:
     """Standardizer of a schema, to be fitted; its seed is derived from the settings'."""
     seed = Seeds.of(settings.seed).regression
-    return Standardizer.for_schema(schema, settings.width, settings.depth, seed)
+    return Standardizer.for_schema(schema, settings.generator_width, settings.generator_depth, seed)
 
 
-def _fit_standardizer(standardizer: Standardizer, rows: Rows, settings: Settings) -> None:
-    started = time.monotonic()
-    fit_standardizer(standardizer, rows.training.sample(), rows.validation, settings)
-    logger.info("location and scale fitted in %.1f s", time.monotonic() - started)
+def _start(
+    gan: ConditionalWGANGP,
+    standardizer: Standardizer,
+    rows: Rows,
+    settings: Settings,
+    start: Callable[[ConditionalWGANGP, Standardizer], None] | None,
+) -> None:
+    """Set or fit the standardizer, then fit the generator by maximum likelihood."""
+    started, sample = time.monotonic(), rows.training.sample()
+    if start is not None:
+        start(gan, standardizer)
+    else:
+        fit_standardizer(standardizer, sample, rows.validation, settings)
+        logger.info("location and scale fitted in %.1f s", time.monotonic() - started)
+    if settings.likelihood_steps:
+        fit_generator(gan.generator, standardizer, sample, rows.validation, settings)
+        gan.ema_generator.set_weights(gan.generator.get_weights())
 
 
 def _offer_start(validator: Validator, checkpoints: Checkpoints, gan: ConditionalWGANGP) -> None:
-    """Let what fine-tuning starts from compete: nothing clearly worse than it is exported."""
+    """Let the generator that the critic starts with compete: nothing clearly worse is exported."""
     score = validator.scores(gan.ema_generator)["selection_score"]
     checkpoints.offer(score, gan)
-    logger.info("before fine-tuning: score %.4f on the new validation rows", score)
+    logger.info("before the critic joins: score %.4f on the validation rows", score)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from balrog_keras.bundle import read_description
+from balrog_keras.bundle import read_description, read_metrics
 from balrog_keras.column_text import unit_text, value_text
 from data_prep.files import atomic_path, write_json
 from data_prep.schema import Schema
@@ -36,12 +35,13 @@ row_id = np.arange(2)
 measured = draw(
     **columns,
     row_id=tf.constant(row_id, tf.int64),
-    seed=tf.constant(1, tf.int64),{member_argument}
+    seed=tf.constant(1, tf.int64),{draw_argument}{member_argument}
 )
 ```
 
-The same (seed, row_id) gives the same draw in any batch, order or process.
-
+The same numbers give the same measured values in any batch, order or process; another `seed`, or
+another `draw` of a seed, is another realization.
+{domain}
 ## Columns
 
 | column | group | unit | training range (min, median, max) |
@@ -71,6 +71,11 @@ Settings, versions and the SHA-256 of every file are in `emulator.json`.
 _DETECTION = """\
 P(detected | truth, survey properties) is the endpoint `detection_probability`; `emulate_detected`
 takes what `serving_default` takes and draws `detected` as well."""
+_DOMAIN = """
+The endpoint `in_domain` tells whether a condition is like those of the training rows. It is false
+where they are rare: for {flagged:.0%} of held-out rows of the training data. `domain_score` is the
+natural logarithm of their density over that at the limit. What is drawn outside is extrapolated.
+"""
 _NO_DETECTION = "It says nothing on whether an object is detected."
 _MEMBERS = """
 
@@ -98,6 +103,16 @@ def _score_rows(metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _has_draw(description: dict[str, Any]) -> bool:
+    return "draw" in description["endpoints"].get("serving_default", {"inputs": ()})["inputs"]
+
+
+def _domain_text(description: dict[str, Any]) -> str:
+    if "in_domain" not in description:
+        return ""
+    return _DOMAIN.format(flagged=description["in_domain"]["flagged_fraction"])
+
+
 def record_evaluation(bundle: Path, document: dict[str, Any]) -> None:
     """Add an evaluation's verdict to an emulator's metrics.json and model card.
 
@@ -116,7 +131,7 @@ def record_evaluation(bundle: Path, document: dict[str, Any]) -> None:
         If it cannot be written; the old files are untouched.
     """
     description = read_description(bundle)
-    metrics = json.loads((bundle / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_metrics(bundle)
     test: dict[str, float] = {"rows": document["rows"]["test"]}
     for bar in document["bars"]:
         test |= {bar["name"]: bar["value"], f"{bar['name']}, null": bar["null"]}
@@ -149,7 +164,9 @@ def model_card(description: dict[str, Any], metrics: dict[str, Any]) -> str:
         name=description["name"],
         detection=_DETECTION if description.get("detection") else _NO_DETECTION,
         members=_MEMBERS.format(members=members) if members > 1 else "",
+        draw_argument="\n    draw=tf.constant(0, tf.int64)," if _has_draw(description) else "",
         member_argument="\n    member=tf.constant(0, tf.int64)," if members > 1 else "",
+        domain=_domain_text(description),
         origin=_ORIGIN.format(**origin) if origin else "",
         label=description["label"],
         measured=", ".join(f"`{name}`" for name in schema.measured_names),

@@ -22,7 +22,7 @@ def networks_graph(gan: Any, num_conditions: int) -> Any:
     -------
     GraphDef
         Its inputs are ``condition`` and ``latent``; each layer's operations are in a name scope
-        like ``generator/hidden_0``.
+        like ``generator/column_0/hidden_0``.
     """
     import tensorflow as tf
 
@@ -32,12 +32,17 @@ def networks_graph(gan: Any, num_conditions: int) -> Any:
 
     graph = networks.get_concrete_function(
         tf.TensorSpec((None, num_conditions), tf.float32, name="condition"),
-        tf.TensorSpec((None, gan.latent_dim), tf.float32, name="latent"),
+        tf.TensorSpec((None, gan.generator.num_outputs), tf.float32, name="latent"),
     ).graph.as_graph_def()
-    parts = [part for net in (gan.generator, gan.critic) for part in (net, *net.layers)]
+    parts = [*_parts(gan.generator), *_parts(gan.critic)]
     # Keras opens each scope twice, and TensorFlow tells the second from the first.
     repeated = re.compile(rf"\b({'|'.join({re.escape(part.name) for part in parts})})_1(?=/)")
     for node in graph.node:
         node.name = repeated.sub(r"\1", node.name)
         node.input[:] = [repeated.sub(r"\1", name) for name in node.input]
     return graph
+
+
+def _parts(layer: Any) -> list[Any]:
+    """A layer and all layers in it."""
+    return [layer, *(part for inner in getattr(layer, "layers", ()) for part in _parts(inner))]

@@ -1,4 +1,4 @@
-"""The three networks: generator, critic, and the location/scale regression."""
+"""Perceptrons: the critic, the location/scale regression, and what the generator is made of."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 # Bound of |ln(scale)| in units of the global spread: keeps a far extrapolation finite.
 _MAX_LOG_SCALE = 8.0
 
-__all__ = ["Critic", "Generator", "LocationScale"]
+__all__ = ["Critic", "LocationScale", "Perceptron"]
 
 
 def _hidden_layers(width: int, depth: int, activation: str, seed: int) -> list[keras.layers.Layer]:
@@ -25,7 +25,7 @@ def _hidden_layers(width: int, depth: int, activation: str, seed: int) -> list[k
     ]
 
 
-class _Perceptron(keras.Model):
+class Perceptron(keras.Model):
     """Multi-layer perceptron on the concatenation of its inputs.
 
     Parameters
@@ -83,37 +83,7 @@ class _Perceptron(keras.Model):
 
 
 @keras.saving.register_keras_serializable(package="balrog_keras")
-class Generator(_Perceptron):
-    """G(condition, latent): standardized measured columns from noise.
-
-    Called on ``(condition, latent)``, standardized conditions ``(batch, num_conditions)`` and
-    standard-normal latents ``(batch, latent_dim)``, both float32; gives standardized residuals
-    ``(batch, num_outputs)``, one per measured column.
-
-    Parameters
-    ----------
-    num_outputs : int
-        Number of measured columns.
-    width, depth : int
-        Units in, and number of, hidden layers.
-    activation : str
-        Keras' name of the hidden layers' activation.
-    seed : int
-        Seed of the initial weights.
-    **kwargs
-        Passed to :class:`keras.Model`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> generator = Generator(num_outputs=3, width=8, depth=1)
-    >>> generator((np.zeros((5, 9), "float32"), np.zeros((5, 4), "float32"))).shape
-    TensorShape([5, 3])
-    """
-
-
-@keras.saving.register_keras_serializable(package="balrog_keras")
-class Critic(_Perceptron):
+class Critic(Perceptron):
     """D(measured, condition): how real a standardized measured vector looks, unbounded.
 
     Called on ``(measured, condition)``, both standardized float32 of shape ``(batch, n)``; gives
@@ -147,7 +117,7 @@ class Critic(_Perceptron):
 
 
 @keras.saving.register_keras_serializable(package="balrog_keras")
-class LocationScale(_Perceptron):
+class LocationScale(Perceptron):
     """Regression of the location and log-scale of each measured column on the condition.
 
     Called on ``(condition,)``, standardized float32 ``(batch, num_conditions)``; gives

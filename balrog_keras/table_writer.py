@@ -1,107 +1,71 @@
-"""Write a table batch by batch to Parquet or FITS, whole or not at all."""
+"""Write a table part by part to a file or directory of any format, whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-
+from balrog_keras.table_formats.table_base import TableWriter
+from balrog_keras.table_formats.table_fits import FitsTable
+from balrog_keras.table_formats.table_hats import HatsTable
+from balrog_keras.table_formats.table_hdf5 import Hdf5Table
+from balrog_keras.table_formats.table_parquet import ParquetDirectory, ParquetTable
 from data_prep.errors import BalrogError
-from data_prep.files import atomic_path
+from data_prep.files import atomic_directory, atomic_path
 
-__all__ = ["TableWriter", "check_format", "table_writer"]
+__all__ = ["TableWriter", "check_format", "is_hats", "table_writer"]
 
-_SUFFIXES = (".parquet", ".pq", ".fits", ".fit")
-
-
-class TableWriter(Protocol):
-    """Takes batches of equal columns."""
-
-    def write(self, columns: Mapping[str, np.ndarray]) -> None:
-        """Append one batch of columns, each of shape ``(rows,)`` or ``(rows, width)``."""
-
-
-class _Parquet:
-    def __init__(self, path: Path, units: Mapping[str, str], header: Mapping[str, str]) -> None:
-        self._path, self._units, self._header = path, units, header
-        self._writer: Any = None
-
-    def write(self, columns: Mapping[str, np.ndarray]) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        arrays = {name: self._array(values) for name, values in columns.items()}
-        fields = [
-            pa.field(name, array.type, metadata={"unit": self._units.get(name, "")})
-            for name, array in arrays.items()
-        ]
-        schema = pa.schema(fields, metadata=dict(self._header))
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, schema)
-        self._writer.write_table(pa.Table.from_arrays(list(arrays.values()), schema=schema))
-
-    @staticmethod
-    def _array(values: np.ndarray) -> Any:
-        """Arrow array; NaN becomes null."""
-        import pyarrow as pa
-
-        values = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("=")))
-        if values.ndim == 1:
-            return pa.array(values, from_pandas=True)
-        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+_FILES: dict[str, Callable[[Path, str], TableWriter]] = {
+    ".parquet": ParquetTable,
+    ".pq": ParquetTable,
+    ".fits": FitsTable,
+    ".fit": FitsTable,
+    ".hdf5": Hdf5Table,
+    ".h5": Hdf5Table,
+}
+_DIRECTORIES: dict[str, Callable[[Path, str], TableWriter]] = {
+    "": ParquetDirectory,
+    ".hats": HatsTable,
+}
 
 
-class _Fits:
-    def __init__(self, path: Path, units: Mapping[str, str], header: Mapping[str, str]) -> None:
-        import fitsio
-
-        self._units, self._header = units, header
-        self._file = fitsio.FITS(path, "rw", clobber=True)
-        self._started = False
-
-    def write(self, columns: Mapping[str, np.ndarray]) -> None:
-        names, arrays = list(columns), list(columns.values())
-        if self._started:
-            self._file[-1].append(arrays, names=names)
-            return
-        units = [self._units.get(name, "") for name in names]
-        keywords = [{"name": key[:8].upper(), "value": text} for key, text in self._header.items()]
-        self._file.write(arrays, names=names, units=units, header=keywords)
-        self._started = True
-
-    def close(self) -> None:
-        self._file.close()
+def is_hats(path: Path) -> bool:
+    """Whether the name is one of a HATS catalogue."""
+    return path.suffix.lower() == ".hats"
 
 
 def check_format(path: Path) -> None:
-    """Raise BalrogError unless the name ends as a format that can be written."""
-    if path.suffix.lower() not in _SUFFIXES:
-        raise BalrogError(
-            f"output {path} must end in {', '.join(_SUFFIXES)}; found {path.suffix or 'no suffix'}"
-        )
-
-
-@contextmanager
-def table_writer(
-    path: Path, units: Mapping[str, str], header: Mapping[str, str]
-) -> Iterator[TableWriter]:
-    """Open `path` for writing; the finished file appears only if the block succeeds.
+    """Raise BalrogError unless a table can be written under that name.
 
     Parameters
     ----------
     path : path
-        Ends in ``.parquet``, ``.pq``, ``.fits`` or ``.fit``.
-    units : mapping of str to str
-        Unit of a column.
-    header : mapping of str to str
-        Parquet metadata, FITS keywords (first eight characters).
+        Ends in a format's suffix, or has none.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in {**_FILES, **_DIRECTORIES}:
+        raise BalrogError(
+            f"output {path} must end in {', '.join(_FILES)}, in .hats for a HATS catalogue, or in "
+            f"nothing for a directory of Parquet files; found {suffix}"
+        )
+    if path.exists() and path.is_dir() != (suffix in _DIRECTORIES):
+        there = "a directory" if path.is_dir() else "a file"
+        raise BalrogError(f"output {path} is {there} that is there already: give another name")
+    if path.is_dir() and any(path.iterdir()) and not any(path.rglob("*.parquet")):
+        raise BalrogError(f"output {path} must not hold anything but an older catalogue")
+
+
+@contextmanager
+def table_writer(path: Path) -> Iterator[TableWriter]:
+    """Open `path` for writing; the finished table appears only if the block succeeds.
+
+    Parameters
+    ----------
+    path : path
+        ``.parquet``, ``.pq``, ``.fits``, ``.fit``, ``.hdf5``, ``.h5``; ``.hats`` or, for a
+        directory of Parquet files, no suffix. What the format can hold of the units and the
+        metadata of the parts is written too.
 
     Yields
     ------
@@ -112,13 +76,15 @@ def table_writer(
     BalrogError
         If the ending is another one.
     OSError
-        As raised by the write; an older file is untouched.
+        As raised by the write; an older table is untouched.
     """
     check_format(path)
-    kind = _Parquet if path.suffix.lower() in (".parquet", ".pq") else _Fits
-    with atomic_path(path) as partial:
-        writer = kind(partial, units, header)
+    suffix = path.suffix.lower()
+    kind = _FILES.get(suffix) or _DIRECTORIES[suffix]
+    with atomic_path(path) if suffix in _FILES else atomic_directory(path) as partial:
+        writer = kind(partial, path.stem)
         try:
             yield writer
+            writer.finish()
         finally:
             writer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,14 +13,16 @@ from typing import Any
 from balrog_keras.config import Settings
 from balrog_keras.detection_fit import fit_detection
 from balrog_keras.distribution import is_chief, open_strategy, wait_for_all
+from balrog_keras.domain_fit import fit_domain
 from balrog_keras.export import export_emulator
 from balrog_keras.fine_tune import Base
 from balrog_keras.fitting import Interrupted
 from balrog_keras.member_training import Rows, train_member
-from balrog_keras.members import member_settings
+from balrog_keras.members import TrainedMember, member_settings
 from balrog_keras.runs import Run, RunData
 from balrog_keras.training_summary import log_summary
 from data_prep.files import sha256_of
+from data_prep.locks import locked
 from data_prep.manifest import MANIFEST_NAME, Manifest
 
 __all__ = ["Interrupted", "train"]
@@ -81,8 +83,8 @@ def train(
     Raises
     ------
     BalrogError
-        For bad shards, a run that exists or differs, an emulator that cannot be fine-tuned, or a
-        loss that became NaN or infinite.
+        For bad shards, a run that exists or differs or that another process is training, an
+        emulator that cannot be fine-tuned, or a loss that became NaN or infinite.
     Interrupted
         After SIGINT or SIGTERM; a checkpoint has been written.
     """
@@ -100,33 +102,62 @@ def train(
         start_from_sha256=None if base is None else base.sha256,
     )
     run, chief = Run(Path(runs) / name), is_chief(spread)
-    if resume:
-        run.check_same(settings, data)
-    elif chief:
-        run.start(settings, data, overwrite)
-    wait_for_all(spread)
-    with _logged(run, chief):
-        rows, trained = Rows.of(Path(shards), settings), []
-        for number in range(members):
-            own = _member_run(run, number, settings, data, spread)
-            with _logged(own, chief and own is not run):
-                trained.append(
-                    train_member(
-                        rows,
-                        manifest,
-                        own,
-                        member_settings(settings, number),
-                        None if base is None else partial(base.load, number),
-                        spread,
-                        on_validation if number == 0 else None,
-                    )
-                )
-        if chief:
-            model = _fit_detection(Path(shards), manifest, settings, base) if detection else None
-            export_emulator(destination, trained, manifest, settings, shards, model, base)
-            log_summary(trained, rows.counts, settings, run, destination, shards)
+    with locked(run.directory, "choose another --name") if chief else nullcontext():
+        if resume:
+            run.check_same(settings, data)
+        elif chief:
+            run.start(settings, data, overwrite)
         wait_for_all(spread)
+        with _logged(run, chief):
+            rows = Rows.of(Path(shards), settings)
+            trained = _train_members(
+                rows, manifest, run, settings, data, base, spread, on_validation
+            )
+            if chief:
+                model = None
+                if detection:
+                    model = _fit_detection(Path(shards), manifest, settings, base, run)
+                domain = fit_domain(
+                    rows.training.sample()["condition"],
+                    rows.validation["condition"],
+                    manifest.schema,
+                    settings.seed,
+                )
+                export_emulator(
+                    destination, trained, manifest, settings, shards, domain, model, base
+                )
+                log_summary(trained, rows.counts, settings, run, destination, shards)
+            wait_for_all(spread)
     return destination
+
+
+def _train_members(
+    rows: Rows,
+    manifest: Manifest,
+    run: Run,
+    settings: Settings,
+    data: RunData,
+    base: Base | None,
+    spread: Any,
+    on_validation: Callable[[int, dict[str, float]], None] | None,
+) -> list[TrainedMember]:
+    """Train one after the other; only member 0 is watched."""
+    trained = []
+    for number in range(data.members):
+        own = _member_run(run, number, settings, data, spread)
+        with _logged(own, is_chief(spread) and own is not run):
+            trained.append(
+                train_member(
+                    rows,
+                    manifest,
+                    own,
+                    member_settings(settings, number),
+                    None if base is None else partial(base.load, number),
+                    spread,
+                    on_validation if number == 0 else None,
+                )
+            )
+    return trained
 
 
 @contextmanager
@@ -156,9 +187,12 @@ def _member_run(run: Run, number: int, settings: Settings, data: RunData, spread
     return own
 
 
-def _fit_detection(shards: Path, manifest: Manifest, settings: Settings, base: Base | None) -> Any:
+def _fit_detection(
+    shards: Path, manifest: Manifest, settings: Settings, base: Base | None, run: Run
+) -> Any:
     """Detection model of the shards, or that of the fine-tuned emulator where they have none."""
-    model = fit_detection(shards, manifest.schema, settings, settings.seed)
+    curves = run.tensorboard / "detection"
+    model = fit_detection(shards, manifest.schema, settings, settings.seed, curves)
     if model is None and base is not None:
         model = base.detection()
         if model is not None:

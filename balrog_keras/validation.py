@@ -80,8 +80,8 @@ class Validator:
         Names of the measured columns, and their references.
     condition, measured : float32 arrays, shapes (N, C) and (N, M)
         Validation rows in physical units.
-    latent_dim, draws, seed : int
-        Length of the latent vector, draws per row, seed of the latents.
+    draws, seed : int
+        Draws per row, seed of the latents.
     """
 
     def __init__(
@@ -90,7 +90,6 @@ class Validator:
         schema: Schema,
         condition: np.ndarray,
         measured: np.ndarray,
-        latent_dim: int,
         draws: int,
         seed: int,
     ) -> None:
@@ -101,7 +100,7 @@ class Validator:
         self._location, self._scale = np.asarray(location), np.asarray(scale)
         self._standard_measured = standardized(schema, measured, self._location, self._scale)
         self._latents = tf.random.stateless_normal(
-            (draws, len(condition), latent_dim), tf.constant([seed, -2], tf.int64)
+            (draws, *measured.shape), tf.constant([seed, -2], tf.int64)
         )
         self._uniform = np.random.default_rng([seed, 2]).random(measured.shape)
         self._bins = CalibrationBins.of(condition, schema.condition_names, _BINS)
@@ -234,4 +233,5 @@ def _furthest(values: np.ndarray, distance: np.ndarray) -> float:
 
 def _draw(generator: Any, condition: Any, latents: Any) -> Any:
     """Draws per row, standardized: float32 tensor, shape (draws, N, M)."""
-    return tf.stack([generator((condition, latent)) for latent in tf.unstack(latents)])
+    # A loop in the graph: each generator has a graph of its own, which should be quick to build.
+    return tf.map_fn(lambda latent: generator((condition, latent)), latents, parallel_iterations=1)

@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from balrog_keras.generator import Generator
 from balrog_keras.losses import energy_score_loss, gradient_penalty
-from balrog_keras.networks import Critic, Generator
+from balrog_keras.networks import Critic
 
 __all__ = ["ConditionalWGANGP"]
 
@@ -17,7 +18,7 @@ __all__ = ["ConditionalWGANGP"]
 _LATENT, _INTERPOLATION, _GENERATOR_LATENT = range(3)
 _LOGGED = (
     "critic_loss", "critic_gap", "gradient_penalty", "critic_gradient_norm",
-    "generator_loss", "energy_score", "generator_gradient_norm",
+    "generator_loss", "energy_score", "log_likelihood", "generator_gradient_norm",
 )  # fmt: skip
 
 
@@ -26,8 +27,9 @@ class ConditionalWGANGP(keras.Model):
     """Generator and critic trained against each other on standardized rows.
 
     The critic minimises ``E[D(G(z, c), c)] - E[D(x, c)] + weight * penalty``; the generator
-    minimises ``-E[D(G(z, c), c)] + energy_score_weight * energy score``. An exponential moving
-    average of the generator's weights, :attr:`ema_generator`, is what is validated and exported.
+    minimises ``-E[D(G(z, c), c)] + energy_score_weight * energy score - likelihood_weight * log
+    likelihood``. An exponential moving average of the generator's weights, :attr:`ema_generator`,
+    is what is validated and exported.
 
     All training noise is stateless: a function of (seed, step, purpose) and of the row's place in
     the whole batch. A resumed run therefore continues exactly as the uninterrupted one, and under
@@ -37,11 +39,9 @@ class ConditionalWGANGP(keras.Model):
     Parameters
     ----------
     generator : Generator
-        Built on shapes ``(None, C)``, ``(None, latent_dim)``.
+        Built on shapes ``(None, C)``, ``(None, M)``.
     critic : Critic
         Built on shapes ``(None, M)``, ``(None, C)``.
-    latent_dim : int
-        Length of the latent vector.
     critic_steps : int
         Critic updates in one training step; the step's batch is cut into that many parts.
     gradient_penalty_weight : float
@@ -52,6 +52,8 @@ class ConditionalWGANGP(keras.Model):
         Share of each batch on which the penalty is estimated.
     energy_score_weight : float
         Weight of the energy score in the generator's loss.
+    likelihood_weight : float
+        Weight of the negative log-likelihood in the generator's loss.
     ema_decay : float
         Decay of the moving average after warm-up.
     seed : int
@@ -64,26 +66,26 @@ class ConditionalWGANGP(keras.Model):
         self,
         generator: Generator,
         critic: Critic,
-        latent_dim: int = 8,
         critic_steps: int = 1,
         gradient_penalty_weight: float = 10.0,
         gradient_penalty_side: str = "one",
-        gradient_penalty_fraction: float = 1.0,
+        gradient_penalty_fraction: float = 0.5,
         energy_score_weight: float = 0.5,
+        likelihood_weight: float = 0.5,
         ema_decay: float = 0.999,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.generator, self.critic = generator, critic
-        self.latent_dim, self.critic_steps = latent_dim, critic_steps
+        self.critic_steps = critic_steps
         self.gradient_penalty_weight = gradient_penalty_weight
         self.gradient_penalty_side = gradient_penalty_side
         self.gradient_penalty_fraction = gradient_penalty_fraction
-        self.energy_score_weight, self.ema_decay, self.seed = energy_score_weight, ema_decay, seed
+        self.energy_score_weight, self.likelihood_weight = energy_score_weight, likelihood_weight
+        self.ema_decay, self.seed = ema_decay, seed
         self.ema_generator = Generator.from_config({**generator.get_config(), "name": "ema"})
-        num_conditions = generator.hidden[0].kernel.shape[0] - latent_dim
-        self.ema_generator.build(((None, num_conditions), (None, latent_dim)))
+        self.ema_generator.build(generator.input_shapes)
         self.ema_generator.set_weights(generator.get_weights())
         self.ema_generator.trainable = False
         self._means = {name: keras.metrics.Mean(name=name) for name in _LOGGED}
@@ -94,8 +96,9 @@ class ConditionalWGANGP(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this model, networks included."""
         names = (
-            "latent_dim", "critic_steps", "gradient_penalty_weight", "gradient_penalty_side",
-            "gradient_penalty_fraction", "energy_score_weight", "ema_decay", "seed",
+            "critic_steps", "gradient_penalty_weight", "gradient_penalty_side",
+            "gradient_penalty_fraction", "energy_score_weight", "likelihood_weight", "ema_decay",
+            "seed",
         )  # fmt: skip
         networks = {
             name: keras.saving.serialize_keras_object(getattr(self, name))
@@ -138,8 +141,8 @@ class ConditionalWGANGP(keras.Model):
         return list(self._means.values())
 
     def _normal(self, step: Any, purpose: int, part: int, rows: Any) -> Any:
-        """Latents of this replica's rows, ``(rows, latent_dim)``."""
-        shape = (rows, self.latent_dim)
+        """Latents of this replica's rows, ``(rows, M)``."""
+        shape = (rows, self.generator.num_outputs)
         return self._draw(tf.random.stateless_normal, shape, step, purpose, part)
 
     def _draw(self, draw: Any, shape: tuple[Any, int], step: Any, purpose: int, part: int) -> Any:
@@ -212,9 +215,16 @@ class ConditionalWGANGP(keras.Model):
             first, second = tf.split(fakes, 2)
             energy = energy_score_loss(first, second, real)
             adversarial = -tf.reduce_mean(self.critic((first, condition)))
+            likelihood = tf.reduce_mean(self.generator.log_likelihood(real, condition))
             loss = adversarial + self.energy_score_weight * energy
+            loss -= self.likelihood_weight * likelihood
         norm = self._apply(tape, loss, self.generator, self.optimizer)
-        return {"generator_loss": loss, "energy_score": energy, "generator_gradient_norm": norm}
+        return {
+            "generator_loss": loss,
+            "energy_score": energy,
+            "log_likelihood": likelihood,
+            "generator_gradient_norm": norm,
+        }
 
     @staticmethod
     def _apply(tape: Any, loss: Any, network: Any, optimizer: Any) -> Any:

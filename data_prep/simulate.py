@@ -16,6 +16,7 @@ from typing import Any
 
 from data_prep.errors import BalrogError, require
 from data_prep.files import atomic_directory, write_json
+from data_prep.locks import locked
 from data_prep.mini_balrog.simulate_settings import SimulateSettings
 
 __all__ = ["SimulateSettings", "add_arguments", "run", "simulate"]
@@ -122,7 +123,8 @@ def simulate(settings: SimulateSettings) -> dict[str, Any]:
     Raises
     ------
     BalrogError
-        If the settings cannot be met, or the output directory holds something else.
+        If the settings cannot be met, the output directory holds something else, or another
+        process writes it.
     MissingExtraError
         If GalSim or SEP is not installed.
     """
@@ -133,7 +135,7 @@ def simulate(settings: SimulateSettings) -> dict[str, Any]:
         return done
     for module in ("galsim", "sep"):
         require(module, "sim")
-    with atomic_directory(out) as partial:
+    with locked(out, "give another --out"), atomic_directory(out) as partial:
         record: dict[str, Any] = {
             "format_version": _FORMAT_VERSION,
             "settings": settings.recorded(),

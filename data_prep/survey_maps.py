@@ -21,7 +21,7 @@ from data_prep.map_formats.map_columns import MapColumn, look_up
 from data_prep.map_formats.map_file import SurveyMap, pixels_at
 from data_prep.map_formats.map_finding import MAP_SUFFIXES, find_map
 from data_prep.map_formats.map_store import MapStore
-from data_prep.map_formats.map_writing import write_partial_map
+from data_prep.map_formats.map_writing import write_partial_map, write_sparse_map
 
 __all__ = [
     "StoredMaps",
@@ -30,6 +30,7 @@ __all__ = [
     "find_map",
     "pixels_at",
     "write_partial_map",
+    "write_sparse_map",
 ]
 
 Files = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]

@@ -22,8 +22,9 @@ from balrog_keras.training_data import MemoryRows
 from balrog_keras.validation import Validator
 
 SETTINGS = Settings(
-    width=16, depth=2, latent_dim=4, steps=12, batch_size=64, critic_steps=2,
-    gradient_penalty_fraction=0.5, validation_interval=6, validation_draws=2, xla=False, seed=5,
+    width=16, depth=2, generator_width=8, generator_depth=1, steps=12, batch_size=64,
+    critic_steps=2, gradient_penalty_fraction=0.5, validation_interval=6, validation_draws=2,
+    xla=False, seed=5,
 )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def main(name: str, out: Path, devices: int = 1) -> None:
     checkpoints = Checkpoints(run.checkpoints, gan, standardizer)
     validator = Validator(
         standardizer, toy_schema(), validation["condition"], validation["measured"],
-        SETTINGS.latent_dim, SETTINGS.validation_draws, SETTINGS.seed,
+        SETTINGS.validation_draws, SETTINGS.seed,
     )  # fmt: skip
     data = MemoryRows(train["condition"], train["measured"])
     fit_gan(gan, data, standardizer, validator, checkpoints, run, SETTINGS, "toy", strategy)

@@ -5,7 +5,7 @@ import pytest
 from balrog_keras.building import Seeds, build_gan, cosine_adam
 from balrog_keras.config import Settings
 
-SMALL = {"width": 8, "depth": 1, "latent_dim": 2, "xla": False}
+SMALL = {"width": 8, "depth": 1, "generator_width": 8, "generator_depth": 1, "xla": False}
 
 
 def test_seeds_of_the_parts_differ_and_are_reproducible():
@@ -26,7 +26,7 @@ def test_rate_decays_to_one_percent():
 @pytest.mark.parametrize(("conditions", "measured"), [(9, 3), (4, 1), (20, 9)])
 def test_networks_fit_any_schema(conditions, measured):
     gan = build_gan(Settings(**SMALL), conditions, measured)
-    drawn = gan((np.zeros((5, conditions), "float32"), np.zeros((5, 2), "float32")))
+    drawn = gan((np.zeros((5, conditions), "float32"), np.zeros((5, measured), "float32")))
     assert drawn.shape == (5, measured)
     score = gan.critic((np.zeros((5, measured), "float32"), np.zeros((5, conditions), "float32")))
     assert score.shape == (5, 1)
@@ -40,7 +40,7 @@ def test_every_setting_reaches_the_model():
     )  # fmt: skip
     gan = build_gan(settings, 9, 3)
     for name in (
-        "latent_dim", "critic_steps", "gradient_penalty_weight", "gradient_penalty_side",
+        "critic_steps", "gradient_penalty_weight", "gradient_penalty_side",
         "gradient_penalty_fraction", "energy_score_weight", "ema_decay",
     ):  # fmt: skip
         assert getattr(gan, name) == getattr(settings, name)

@@ -1,10 +1,16 @@
 import json
 import shutil
 
+import jsonschema
+import numpy as np
+import pandas as pd
 import pytest
+from toy import toy_conditions, toy_schema
 
-from balrog_keras.bundle import read_description, verify
+from balrog_keras.__main__ import main
+from balrog_keras.bundle import lacks, read_description, read_metrics, schema_path, verify
 from balrog_keras.emulator import Emulator
+from balrog_keras.upgrade import upgrade
 from data_prep.errors import BalrogError
 
 
@@ -49,7 +55,7 @@ def test_no_bundle(tmp_path):
 
 def test_damaged_and_foreign_descriptions(copy):
     _change(copy, format_version=99)
-    with pytest.raises(BalrogError, match="format_version 1, found 99"):
+    with pytest.raises(BalrogError, match="format_version 2, found 99"):
         Emulator.load(copy)
     (copy / "emulator.json").write_text("{")
     with pytest.raises(BalrogError, match="damaged"):
@@ -62,3 +68,81 @@ def test_edited_schema_is_noticed(copy):
     _change(copy, schema=content["schema"])
     with pytest.raises(BalrogError, match="fingerprint"):
         read_description(copy)
+
+
+@pytest.fixture
+def old(copy):
+    """The toy emulator with a description of the first format."""
+    content = json.loads((copy / "emulator.json").read_text())
+    for later in ("in_domain", "endpoints", "members", "seeds", "detection"):
+        del content[later]
+    (copy / "emulator.json").write_text(json.dumps({**content, "format_version": 1}))
+    return copy
+
+
+def test_exports_have_the_published_schema(toy_bundle, toy_ensemble):
+    schema = json.loads(schema_path().read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for bundle in (toy_bundle, toy_ensemble / "saved_models/pair"):
+        content = json.loads((bundle / "emulator.json").read_text())
+        jsonschema.validate(content, schema, jsonschema.Draft202012Validator)
+        for wrong in ({"latent_dim": 0}, {"surprise": 1}, {"files": {"1/saved_model.pb": "ab"}}):
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate(content | wrong, schema)
+
+
+def test_first_format_loads_and_says_what_it_lacks(old, caplog):
+    description = read_description(old)
+    assert (description["members"], description["detection"]) == (1, False)
+    assert "no in_domain" in lacks(description)
+    with caplog.at_level("WARNING"):
+        Emulator.load(old)
+    assert "python -m balrog_keras upgrade saved_models/toy --data SHARDS" in caplog.text
+
+
+def test_upgrade_keeps_draws_and_scores(old, toy_bundle, toy_shards):
+    metrics = read_metrics(old)
+    upgrade(old, toy_shards)
+    assert read_metrics(old) == metrics
+    description = read_description(old)
+    assert lacks(description) == ""
+    jsonschema.validate(description, json.loads(schema_path().read_text()))
+    condition, ids = toy_conditions(3_000, 5), np.arange(3_000)
+    before, after = Emulator.load(toy_bundle), Emulator.load(old)
+    np.testing.assert_array_equal(after.draw(condition, ids, 1), before.draw(condition, ids, 1))
+    np.testing.assert_array_equal(after.in_domain(condition), before.in_domain(condition))
+
+
+def test_upgrade_refuses_other_shards_and_foreign_files(old, toy_shards, toy_ensemble):
+    with pytest.raises(BalrogError, match="trained on, with the rows"):
+        upgrade(old, toy_ensemble / "shards")
+    (old / "notes.txt").touch()
+    with pytest.raises(BalrogError, match="notes.txt: move that elsewhere"):
+        upgrade(old, toy_shards)
+
+
+@pytest.mark.parametrize("broken", ["1/saved_model.pb", "training_weights/member-0.npz"])
+def test_nothing_is_written_from_a_broken_bundle(copy, tmp_path, capsys, broken):
+    truth, out = tmp_path / "truth.parquet", tmp_path / "out.parquet"
+    pd.DataFrame(toy_conditions(10, 1), columns=toy_schema().condition_names).to_parquet(truth)
+    arguments = ["emulate", str(copy), "--catalog", str(truth), "--out", str(out)]
+    (copy / broken).unlink()
+    assert main(arguments) == 1
+    assert f"{broken} is missing" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("preset", ["lsst-ssi", "des-y3-metacal-lensing"])
+def test_nothing_is_written_for_a_preset_of_another_schema(toy_bundle, tmp_path, capsys, preset):
+    truth, out = tmp_path / "truth.parquet", tmp_path / "out.parquet"
+    pd.DataFrame(toy_conditions(10, 1), columns=toy_schema().condition_names).to_parquet(truth)
+    arguments = ["emulate", str(toy_bundle), "--catalog", str(truth), "--out", str(out)]
+    assert main([*arguments, "--preset", preset]) == 1
+    assert "true_mag_r (mag) needs" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_damaged_scores_are_named(copy):
+    (copy / "metrics.json").write_text("{")
+    with pytest.raises(BalrogError, match="metrics.json must be JSON"):
+        read_metrics(copy)

@@ -5,6 +5,7 @@ import pytest
 from toy import toy_conditions, toy_schema
 
 from balrog_keras.catalog_emulation import CatalogColumns, emulate_catalog
+from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.emulator import Emulator
 from data_prep.errors import BalrogError
 from data_prep.preset import load_preset
@@ -84,7 +85,7 @@ def test_units_expressions_and_extinction_of_a_preset(emulator, tmp_path):
     condition, table = world()
     columns = CatalogColumns.of_preset(preset(tmp_path), keep=["RA"])
     out = tmp_path / "out.parquet"
-    emulate_catalog(emulator, written(tmp_path, table), out, seed=2, columns=columns)
+    emulate_catalog(emulator, written(tmp_path, table), out, plan=DrawPlan(seed=2), columns=columns)
     found = pd.read_parquet(out)
     np.testing.assert_array_equal(found["row_id"], table["COADD_ID"])
     np.testing.assert_array_equal(found["RA"], table["RA"])
@@ -98,7 +99,9 @@ def test_sentinels_and_negative_fluxes_are_null_and_counted(emulator, tmp_path, 
     columns = CatalogColumns.of_preset(preset(tmp_path))
     out = tmp_path / "out.parquet"
     path = written(tmp_path, table)
-    assert emulate_catalog(emulator, path, out, columns=columns, batch_rows=100) == 600
+    done = emulate_catalog(emulator, path, out, columns=columns, batch_rows=100)
+    assert done.rows_written == 600
+    assert done.unusable["true_mag_i (disc) is the sentinel -9999"] == 2
     found = pd.read_parquet(out)
     assert found["meas_mag_r"].isna().to_numpy().nonzero()[0].tolist() == [3, 4, 9]
     assert "2 of 600 rows: true_mag_i (disc) is the sentinel -9999" in caplog.text

@@ -8,6 +8,7 @@ import pytest
 from toy import toy_conditions, toy_schema
 
 from balrog_keras.catalog_emulation import CatalogColumns, emulate_catalog
+from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.emulator import Emulator
 from data_prep.errors import BalrogError
 
@@ -45,9 +46,11 @@ def _read(path):
 @pytest.mark.parametrize("wanted", ["out.parquet", "out.fits"])
 def test_formats_agree_with_the_python_call(emulator, truth, given, wanted):
     columns = CatalogColumns(row_id=("object_id",), keep=["redshift"])
-    rows = emulate_catalog(emulator, truth / given, truth / wanted, seed=2, columns=columns)
+    done = emulate_catalog(
+        emulator, truth / given, truth / wanted, plan=DrawPlan(seed=2), columns=columns
+    )
     found, table = _read(truth / wanted), _table()
-    assert rows == len(found) == 2_500
+    assert done.rows_read == done.rows_written == len(found) == 2_500
     assert list(found.columns) == ["row_id", "redshift", *MEASURED]
     np.testing.assert_array_equal(found["row_id"], table["object_id"])
     expected = emulator.emulate(table, seed=2, row_id=table["object_id"].to_numpy())
@@ -88,7 +91,7 @@ def test_batches_change_no_byte(emulator, truth):
 
 
 def test_output_says_what_it_is(emulator, truth):
-    emulate_catalog(emulator, truth / "truth.parquet", truth / "out.parquet", seed=9)
+    emulate_catalog(emulator, truth / "truth.parquet", truth / "out.parquet", plan=DrawPlan(seed=9))
     schema = pq.read_schema(truth / "out.parquet")
     assert schema.metadata[b"label"] == b"toy: a known distribution"
     assert schema.metadata[b"seed"] == b"9"
@@ -119,7 +122,7 @@ def test_unusable_rows_are_null_not_dropped(emulator, truth, caplog):
     found = pq.read_table(truth / "out.parquet")
     assert found.num_rows == 2_500
     assert found["meas_mag_r"].null_count == 1
-    assert "1 of 2,500 rows have no usable true_mag_i" in caplog.text
+    assert "1 of 2,500 rows: no usable true_mag_i" in caplog.text
 
 
 def test_missing_column(emulator, truth):
@@ -150,7 +153,7 @@ def test_full_disk_leaves_the_old_output(emulator, truth, monkeypatch):
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
-        emulate_catalog(emulator, truth / "truth.parquet", out, seed=1)
+        emulate_catalog(emulator, truth / "truth.parquet", out, plan=DrawPlan(seed=1))
     assert out.read_bytes() == before
     assert not list(truth.glob(".*partial*"))
 
@@ -159,8 +162,8 @@ def test_full_disk_leaves_the_old_output(emulator, truth, monkeypatch):
 def test_detection_of_a_member(toy_ensemble, truth, wanted):
     pair = Emulator.load(toy_ensemble / "saved_models/pair")
     emulate_catalog(
-        pair, truth / "truth.parquet", truth / wanted, seed=2, member=1, detected=True,
-        batch_rows=999,
+        pair, truth / "truth.parquet", truth / wanted,
+        plan=DrawPlan(seed=2, member=1, detected=True), batch_rows=999,
     )  # fmt: skip
     found = _read(truth / wanted)
     expected = pair.emulate(_table(), seed=2, member=1, detected=True)

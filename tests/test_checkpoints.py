@@ -10,7 +10,9 @@ from data_prep.errors import BalrogError
 
 
 def _parts(place, seed=0, width=8):
-    settings = Settings(width=width, depth=1, latent_dim=2, xla=False, seed=seed)
+    settings = Settings(
+        width=width, depth=1, generator_width=8, generator_depth=1, xla=False, seed=seed
+    )
     gan = build_gan(settings, 9, 3)
     standardizer = Standardizer.for_schema(toy_schema(), width, 1, seed)
     return gan, standardizer, Checkpoints(place, gan, standardizer)

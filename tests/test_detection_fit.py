@@ -41,20 +41,19 @@ def test_same_seed_same_model_and_no_optimizer_is_kept(model, shards):
 def test_scores_are_logged_and_written(shards, caplog, tmp_path):
     import tensorflow as tf
 
-    writer = tf.summary.create_file_writer(str(tmp_path))
     few = Settings(width=8, depth=1, detection_steps=30, xla=False)
     with caplog.at_level(logging.INFO):
-        fit_detection(shards, toy_schema(), few, seed=1, writer=writer)
-    writer.close()
+        fit_detection(shards, toy_schema(), few, seed=1, tensorboard=tmp_path / "curves")
     for text in ("Brier score", "log-loss", "calibration error", "4,000 validation rows"):
         assert text in caplog.text
-    (events,) = tmp_path.iterdir()
+    (events,) = (tmp_path / "curves").iterdir()
     tags = {
         value.tag
         for event in tf.compat.v1.train.summary_iterator(str(events))
         for value in event.summary.value
     }
-    assert tags == {"detection/log_loss/train", "detection/log_loss/validation"}
+    losses = {"detection/log_loss/train", "detection/log_loss/validation"}
+    assert tags == losses | {"detection/learning_rate"}
 
 
 def test_no_model_without_detection_splits(toy_shards, caplog):

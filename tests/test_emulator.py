@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from astropy.table import Table
 from toy import toy_conditions, toy_schema
 from toy_detection import toy_probability
 
@@ -93,7 +95,7 @@ def test_off_the_map_is_null_and_counted(emulator, table, maps, caplog):
     drawn = emulator.emulate(truth, maps=maps)
     assert drawn.iloc[3].isna().all()
     assert drawn.drop(drawn.index[3]).notna().all().all()
-    assert "1 of 50 rows have no usable fwhm_r" in caplog.text
+    assert "1 of 50 rows: no usable fwhm_r" in caplog.text
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 37.5, -9.999e9])
@@ -103,7 +105,7 @@ def test_unusable_truth_is_null_and_counted(emulator, table, bad, caplog):
     drawn = emulator.emulate(table)
     assert drawn.iloc[2].isna().all()
     assert drawn.isna().to_numpy().sum() == 3
-    assert "1 of 50 rows have no usable true_mag_r" in caplog.text
+    assert "1 of 50 rows: no usable true_mag_r" in caplog.text
 
 
 def test_missing_column_suggests(emulator, table):
@@ -238,3 +240,19 @@ def test_the_committed_emulator_draws():
                   for n in emulator.schema.condition_names]]  # fmt: skip
     drawn = emulator.draw(np.array(condition, "float32"), np.arange(1), 1)
     assert np.abs(drawn - np.array(condition)[:, :3]).max() < 2
+
+
+def test_every_kind_of_table_gives_the_same_draws(pair, table):
+    table = table.astype("float64")
+    table.iloc[2, 0] = np.nan
+    expected = pair.emulate(table, seed=4, detected=True)
+    arrow = pair.emulate(pa.Table.from_pandas(table), seed=4, detected=True)
+    astropy = pair.emulate(Table.from_pandas(table), seed=4, detected=True)
+    plain = pair.emulate({name: table[name].to_numpy() for name in table}, seed=4, detected=True)
+    for name in expected:
+        values = expected[name].to_numpy()
+        np.testing.assert_array_equal(arrow[name].to_numpy(), values)
+        np.testing.assert_array_equal(plain[name], values)
+        assert (np.ma.getmaskarray(astropy[name]) == pd.isna(values)).all()
+    assert arrow["meas_mag_r"].null_count == expected["meas_mag_r"].isna().sum() > 0
+    assert astropy["meas_mag_r"].unit == "mag"

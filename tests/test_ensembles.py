@@ -17,6 +17,8 @@ from balrog_keras.train_command import main
 from balrog_keras.training import Interrupted, train
 from data_prep.errors import BalrogError
 
+pytestmark = pytest.mark.usefixtures("no_training_figures")
+
 
 @pytest.fixture(scope="module")
 def settings(toy_settings):
@@ -38,6 +40,7 @@ def test_each_member_is_a_run_of_its_own(toy_ensemble, settings):
         assert list((member / "tensorboard").glob("events*"))
         assert (member / "train.log").is_file()
         seeds.append(yaml.safe_load((member / "config.yaml").read_text())["seed"])
+    assert list((run / "tensorboard/detection").glob("events*"))
     assert seeds == [member_settings(settings, number).seed for number in range(2)]
     assert seeds[0] == settings.seed != seeds[1]
     description = json.loads((toy_ensemble / "saved_models/pair/emulator.json").read_text())

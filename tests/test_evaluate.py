@@ -2,16 +2,13 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from shard_files import write_shards
 from toy import toy_measured, toy_rows, toy_schema
-from toy_detection import write_detection_shards
 
 from balrog_keras.evaluate_command import evaluate_bundle, main
-from balrog_keras.training import train
 from data_prep.errors import BalrogError
 from data_prep.manifest import manifest_checksum
 from data_prep.schema import Schema
@@ -42,6 +39,7 @@ def test_script_writes_report_and_metrics(toy_bundle, toy_shards, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_classifiers", "unrendered_figures")
 def test_oracle_in_the_shards_is_the_null(toy_bundle, toy_shards, tmp_path):
     test = toy_rows(800, 3)
     oracle = {key: values[100:] for key, values in test.items()}
@@ -113,12 +111,9 @@ def test_importing_the_statistics_imports_no_tensorflow():
 
 
 @pytest.mark.slow
-def test_ensemble_with_detection(toy_settings, tmp_path):
-    shards = write_detection_shards(tmp_path / "shards")
-    settings = replace(toy_settings, steps=20, detection_steps=300)
-    bundle = train(
-        shards, "both", settings, tmp_path / "runs", tmp_path / "saved_models", members=2
-    )
+@pytest.mark.usefixtures("quick_classifiers", "unrendered_figures")
+def test_ensemble_with_detection(toy_ensemble, tmp_path):
+    bundle, shards = toy_ensemble / "saved_models/pair", toy_ensemble / "shards"
     metrics = evaluate_bundle(bundle, shards, tmp_path / "out", draws=20, max_rows=3_000)
     detection = metrics["detection"]
     assert detection["rows"]["test"] == 3_000

@@ -6,11 +6,12 @@ from balrog_keras.bars import BARS
 from balrog_keras.evaluation import evaluate
 from data_prep.errors import BalrogError
 
+pytestmark = pytest.mark.usefixtures("quick_classifiers")
 FAST = {"draws": 40, "replicates": 40, "least_draws": 1}
 
 
 @pytest.fixture(scope="module")
-def exact():
+def exact(quick_classifiers):
     return evaluate(KnownEmulator(), held_out(1500), **FAST)
 
 

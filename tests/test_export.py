@@ -34,7 +34,7 @@ PLAIN = textwrap.dedent("""
 
     n = len(rows["row_id"])
     order = np.random.default_rng(0).permutation(n)
-    cuts = [0, 1, 8, 1000, 1024, 2500, n]
+    cuts = [0, 1, 8, 1000, 2048, 2500, n]
     bands = [f"meas_mag_{b}" for b in "riz"]
     found = {}
 
@@ -51,18 +51,27 @@ PLAIN = textwrap.dedent("""
 
     for number in range(int(members)):
         which = {"member": number} if int(members) > 1 else {}
+        which["draw"] = 0
         three_ways(f"draw{number}", "serving_default", bands, seed=5, **which)
         if "emulate_detected" in signatures:
             names = [*bands, "p_detect", "detected"]
             three_ways(f"detected{number}", "emulate_detected", names, seed=5, **which)
     if "detection_probability" in signatures:
         three_ways("probability", "detection_probability", ["p_detect"])
+    three_ways("domain", "in_domain", ["domain_score", "in_domain"])
     keep = slice(None)
     found["other"] = call("serving_default", keep, bands, row_id=rows["row_id"], seed=6, **which)
-    if which:
+    which["draw"] = 1
+    found["realization"] = call(
+        "serving_default", keep, bands, row_id=rows["row_id"], seed=5, **which
+    )
+    if "member" in which:
         for bad in (-1, int(members)):
             try:
-                call("serving_default", keep, bands, row_id=rows["row_id"], seed=6, member=bad)
+                call(
+                    "serving_default", keep, bands, row_id=rows["row_id"], seed=6, draw=0,
+                    member=bad,
+                )
             except tf.errors.InvalidArgumentError as error:
                 assert f"member must be from 0 to {int(members) - 1}" in str(error)
             else:
@@ -110,23 +119,28 @@ def test_plain_process_gets_what_the_emulator_gives(plain, bundles, case):
             measured, p_detect, detected = emulator.draw_detected(condition, row_id, 5, number)
             both = np.column_stack([measured, p_detect, detected])
             np.testing.assert_array_equal(found[case][f"detected{number}/whole"], both)
+    scored = np.column_stack(emulator.in_domain(condition))
+    np.testing.assert_array_equal(found[case]["domain/whole"], scored)
+    expected = emulator.draw(condition, row_id, 5, number, draw=1)
+    np.testing.assert_array_equal(found[case]["realization"], expected)
 
 
 @pytest.mark.parametrize("way", ["permuted", "parts"])
 @pytest.mark.parametrize("case", CASES)
 def test_order_and_split_change_no_bit(plain, case, way):
     drawn = plain[2][case]
-    names = {name.partition("/")[0] for name in drawn} - {"other"}
-    assert len(names) == {"toy": 1, "pair": 5}[case]
+    names = {name.partition("/")[0] for name in drawn} - {"other", "realization"}
+    assert len(names) == {"toy": 2, "pair": 6}[case]
     for name in names:
         np.testing.assert_array_equal(drawn[f"{name}/{way}"], drawn[f"{name}/whole"])
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_another_seed_is_another_realization(plain, case):
+@pytest.mark.parametrize("other", ["other", "realization"])
+def test_another_seed_or_draw_is_another_realization(plain, case, other):
     drawn = plain[2][case]
     last = {"toy": "draw0", "pair": "draw1"}[case]
-    assert (drawn["other"] != drawn[f"{last}/whole"]).mean() > 0.99
+    assert (drawn[other] != drawn[f"{last}/whole"]).mean() > 0.99
 
 
 def test_physical_units(plain):
@@ -173,8 +187,13 @@ def test_bundle_is_complete(toy_bundle):
     assert content["domain"]["true_mag_r"]["max"] > 24
     assert content["settings"]["width"] == 16
     assert "tensorflow" in content["versions"]
+    assert content["in_domain"]["flagged_fraction"] == 0.01
+    drawing = content["endpoints"]["serving_default"]
+    assert drawing["inputs"]["draw"] == {"dtype": "int64", "shape": []}
+    assert drawing["outputs"]["meas_mag_r"] == {"dtype": "float32", "shape": [None]}
     card = (toy_bundle / "README.md").read_text()
-    assert "not" in card
+    assert "says nothing on whether an object is detected" in card
+    assert "`in_domain`" in card
     assert "saved_models/toy/1" in card
 
 
@@ -189,6 +208,18 @@ def test_code_of_the_model_card_runs(bundles, case, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_endpoints_listed_are_those_of_the_saved_model(bundles):
+    import tensorflow as tf
+
+    for bundle, _ in bundles.values():
+        listed = json.loads((bundle / "emulator.json").read_text())["endpoints"]
+        signatures = tf.saved_model.load(str(bundle / "1")).signatures
+        assert listed.keys() == set(signatures)
+        for name, function in signatures.items():
+            assert listed[name]["inputs"].keys() == function.structured_input_signature[1].keys()
+            assert listed[name]["outputs"].keys() == function.structured_outputs.keys()
 
 
 def test_failed_export_leaves_the_old_bundle(toy_bundle, toy_shards, tmp_path, monkeypatch):
@@ -209,6 +240,6 @@ def test_failed_export_leaves_the_old_bundle(toy_bundle, toy_shards, tmp_path, m
 
     member = TrainedMember(None, None, None, 0, {"step": 1}, {}, 0, 0.0)
     with pytest.raises(OSError, match="No space left"):
-        export_emulator(place, [member], Manifest.load(toy_shards), Settings(), toy_shards)
+        export_emulator(place, [member], Manifest.load(toy_shards), Settings(), toy_shards, None)
     Emulator.load(place)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["toy"]

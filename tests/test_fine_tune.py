@@ -20,6 +20,7 @@ from balrog_keras.validation import Validator
 from data_prep.errors import BalrogError
 from data_prep.schema import Schema
 
+pytestmark = pytest.mark.usefixtures("no_training_figures")
 STEPS = 60
 
 
@@ -39,7 +40,7 @@ def _score_of_weights(bundle, shards):
     Base(bundle).load(0, gan, standardizer)
     rows = read_validation_rows(shards, settings)
     validator = Validator(
-        standardizer, toy_schema(), rows["condition"], rows["measured"], settings.latent_dim,
+        standardizer, toy_schema(), rows["condition"], rows["measured"],
         settings.validation_draws, settings.seed,
     )  # fmt: skip
     return validator.scores(gan.ema_generator)["selection_score"]
@@ -59,14 +60,14 @@ def new_season(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory, toy_shards, toy_settings):
+def base(tmp_path_factory, toy_shards, toy_settings, no_training_figures):
     """An emulator of the old season, trained well enough to be worth keeping."""
     settings = replace(toy_settings, steps=500, validation_interval=100)
     return train(toy_shards, "base", settings, *_places(tmp_path_factory.mktemp("base")))
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory, base, new_season):
+def tuned(tmp_path_factory, base, new_season, no_training_figures):
     """The same through the command line, which takes the settings from the emulator."""
     home = tmp_path_factory.mktemp("tuned")
     arguments = ["--data", str(new_season), "--name", "season2", "--from", str(base)]
@@ -156,7 +157,7 @@ def test_detection_is_kept_where_the_shards_have_none(
             1,
             "width of its (critic|generator|standardizer) must be 16, .* make it 17",
         ),
-        ({"latent_dim": 5}, 1, "latent_dim must be 4, the settings make it 5"),
+        ({"spline_bins": 6}, 1, "bins of its generator must be 8, the settings make it 6"),
         ({"critic_activation": "relu"}, 1, "activation of its critic"),
         ({}, 2, "--members must be at most the 1"),
     ],

@@ -37,13 +37,14 @@ def test_every_run_is_a_row_with_its_scores(tmp_path):
     for width, score in ((32, 0.5), (64, 0.25)):
         settings = Settings(width=width, critic_activation="silu", xla=False)
         scores = {"energy_score": score, "bias/meas_mag_r": 0.01}
-        write_hparams(tmp_path / f"trial-{width}" / "tensorboard", settings, scores)
+        write_hparams(tmp_path / f"search/trial-{width}/tensorboard", settings, scores)
     experiment, rows = _page(tmp_path)
     assert {info.name for info in experiment.hparam_infos} == set(SPACE)
     (metric,) = experiment.metric_infos
     assert metric.name.tag == "final/energy_score"
     found = {row.hparams["width"].number_value: row.metric_values[0].value for row in rows}
     assert found == {32: 0.5, 64: 0.25}
+    assert {row.name for row in rows} == {"search/trial-32", "search/trial-64"}
     assert rows[0].hparams["critic_activation"].string_value == "silu"
     assert rows[0].hparams["xla"].bool_value is False
 

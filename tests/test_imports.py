@@ -10,14 +10,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = (
     "tensorflow", "keras", "galsim", "sep", "dask", "distributed", "lsdb", "hats", "h5py", "tables",
-    "numexpr", "matplotlib", "sklearn",
+    "numexpr", "matplotlib", "sklearn", "onnx", "onnxruntime", "tf2onnx", "grpc",
+    "tensorflow_serving",
 )  # fmt: skip
 # Modules that are about TensorFlow or Keras themselves.
 GRAPH_MODULES = {
-    "building", "callbacks", "checkpoints", "datasets", "detection", "detection_fit",
-    "distribution", "export", "export_endpoints", "fitting", "keyed_noise",
-    "losses", "members", "monitor", "networks",
-    "streaming", "standardizer", "standardizer_fit", "training", "training_data",
+    "blocks", "building", "callbacks", "checkpoints", "datasets", "detection", "detection_fit",
+    "distribution", "domain", "export", "export_endpoints", "fitting", "generator",
+    "generator_fit", "keyed_noise", "losses", "members", "monitor", "networks", "onnx_export",
+    "quick_silu", "splines", "streaming", "standardizer", "standardizer_fit", "training",
+    "training_data",
     "validation", "wgan_gp",
 }  # fmt: skip
 

@@ -66,6 +66,19 @@ def test_another_key_is_independent(change):
     assert abs(np.corrcoef(first[:, 0], second[:, 0])[0, 1]) < 5 / np.sqrt(100_000)
 
 
+def test_realization_as_a_tensor_or_a_number():
+    ids, seed = tf.range(50, dtype=tf.int64), tf.constant(3, tf.int64)
+    for make in (
+        lambda draw: keyed_normals(seed, ids, 4, draw),
+        lambda d: keyed_uniform(seed, ids, d),
+    ):
+        first = make(0).numpy()
+        np.testing.assert_array_equal(make(tf.constant(0, tf.int64)).numpy(), first)
+        seventh = make(tf.constant(7, tf.int64)).numpy()
+        np.testing.assert_array_equal(make(7).numpy(), seventh)
+        assert (first != seventh).any()
+
+
 def test_no_rows():
     assert _normals([], count=3).shape == (0, 3)
 

@@ -14,11 +14,13 @@ from test_training import _assert_same_checkpoint
 
 from balrog_keras.training import train
 
-ROOT = Path(__file__).parents[1]
+HERE = Path(__file__).parent
+pytestmark = pytest.mark.usefixtures("no_training_figures")
 
 # train.py whose process is killed, as by kill -9, right after a step.
 PROGRAM = """
 import os, signal, sys
+import light
 from balrog_keras.callbacks import StopOnSignal
 from balrog_keras.train_command import main
 
@@ -27,7 +29,8 @@ def kill(self, batch, logs=None):
         os.kill(os.getpid(), signal.SIGKILL)
 
 StopOnSignal.on_train_batch_end = kill
-sys.exit(main(sys.argv[1:]))
+with light.training_figures(False):
+    sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -41,17 +44,20 @@ def test_killed_at_random_steps(tmp_path, toy_run, toy_shards, toy_settings, str
         train(toy_shards, "toy", settings, expected.parent, tmp_path / "whole_models")
     config = tmp_path / "settings.yaml"
     config.write_text(yaml.safe_dump(settings.to_dict()))
-    arguments = ["--data", str(toy_shards), "--name", "toy", "--config", str(config)]
+    arguments = ["--data", str(toy_shards), "--name", "toy"]
+    how = ["--config", str(config)]
     steps = np.sort(np.random.default_rng(20 + stream).choice(np.arange(1, 60), 2, replace=False))
     for step in (*steps, None):
         program = PROGRAM.replace("STEP", str(step))
         done = subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            [sys.executable, "-c", program, *arguments, *how],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}"},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == (0 if step is None else -signal.SIGKILL), done.stderr
-        started = (tmp_path / "runs/toy/config.yaml").is_file()
-        if started and "--resume" not in arguments:
-            arguments.append("--resume")
+        if (tmp_path / "runs/toy/config.yaml").is_file():
+            how = ["--resume"]
+    log = (tmp_path / "runs/toy/train.log").read_text()
+    assert "resuming from step" in log
+    assert "kept step" in log
     _assert_same_checkpoint(tmp_path / "runs/toy", expected)

@@ -1,12 +1,13 @@
 import errno
 
 import healpy
+import healsparse
 import numpy as np
 import pytest
 
 from data_prep.errors import BalrogError
 from data_prep.map_formats.map_file import SurveyMap
-from data_prep.map_formats.map_writing import write_partial_map
+from data_prep.map_formats.map_writing import write_partial_map, write_sparse_map
 
 
 def test_written_map_is_healpys_own_and_carries_its_header(tmp_path):
@@ -48,3 +49,21 @@ def test_disk_full_keeps_the_old_map(tmp_path, monkeypatch):
         write_partial_map(path, np.arange(4), np.ones(4), nside=16, unit="")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_written_healsparse_map_is_healsparses_own(tmp_path):
+    path = tmp_path / "new" / "map.hsp"
+    pixels, values = np.array([9, 3, 700, 5]), np.array([0.9, 0.3, 0.0, np.nan])
+    write_sparse_map(path, pixels, values, nside=16, unit="mag", extra_header={"LABEL": "mini"})
+    sparse = healsparse.HealSparseMap.read(str(path))
+    np.testing.assert_array_equal(np.sort(sparse.valid_pixels), [3, 9, 700])
+    np.testing.assert_array_equal(sparse[pixels[:3]], values[:3].astype(np.float32))
+    assert sparse.nside_sparse == 16
+    assert {"TUNIT": "mag", "LABEL": "mini"}.items() <= dict(sparse.metadata).items()
+    found, known = SurveyMap.open(path).good_pixels()
+    np.testing.assert_array_equal(found, [3, 9, 700])
+    np.testing.assert_array_equal(known, np.float32([0.3, 0.9, 0.0]))
+    assert SurveyMap.open(path).unit == "mag"
+    assert [file.name for file in path.parent.iterdir()] == ["map.hsp"]
+    with pytest.raises(BalrogError, match="distinct pixels"):
+        write_sparse_map(path, np.array([1, 1]), np.ones(2), nside=16, unit="")

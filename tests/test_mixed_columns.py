@@ -11,6 +11,7 @@ from mixed_world import mixed_conditions, mixed_measured, mixed_rows, mixed_sche
 from shard_files import write_shards
 
 from balrog_keras.catalog_emulation import emulate_catalog
+from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.emulator import Emulator
 from balrog_keras.evaluation import evaluate
 from balrog_keras.held_out import HeldOut
@@ -28,7 +29,7 @@ CONTENT = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory, toy_settings):
+def home(tmp_path_factory, toy_settings, no_training_figures):
     """Directory with shards and saved_models/mixed."""
     home = tmp_path_factory.mktemp("mixed")
     (home / "shards").mkdir()
@@ -84,13 +85,15 @@ def test_value_without_a_logarithm_is_null(emulator, tmp_path, caplog):
     table = pd.DataFrame(mixed_conditions(100, 3), columns=list(SCHEMA.condition_names))
     table.loc[4, "true_size"] = -1.0
     table.to_parquet(tmp_path / "truth.parquet")
-    emulate_catalog(emulator, tmp_path / "truth.parquet", tmp_path / "out.parquet", seed=1)
+    emulate_catalog(
+        emulator, tmp_path / "truth.parquet", tmp_path / "out.parquet", plan=DrawPlan(seed=1)
+    )
     found = pd.read_parquet(tmp_path / "out.parquet")
     assert found["meas_size"].isna().to_numpy().nonzero()[0].tolist() == [4]
-    assert "1 of 100 rows have no usable true_size" in caplog.text
+    assert "1 of 100 rows: no usable true_size" in caplog.text
 
 
-def test_evaluation_reports_every_column(home, emulator, tmp_path):
+def test_evaluation_reports_every_column(home, emulator, tmp_path, quick_classifiers):
     held_out = HeldOut.of(read_split(home / "shards", "test"))
     evaluation = evaluate(emulator, held_out, draws=20, replicates=20, least_draws=1)
     for group in ("wasserstein", "bias", "spread_ratio", "outlier_fraction"):

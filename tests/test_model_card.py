@@ -3,12 +3,15 @@ import shutil
 
 from toy import toy_schema
 
+from balrog_keras.bundle import FORMAT_VERSION
 from balrog_keras.emulator import Emulator
 from balrog_keras.info import describe
 from balrog_keras.model_card import model_card, record_evaluation
 
-LIMITS = {"min": 17.25, "max": 25.5, "quantiles": {"0.5": 23.125}}
+LIMITS = {"min": 17.25, "max": 25.5, "quantiles": {"0.01": 18.0, "0.5": 23.125, "0.99": 25.0}}
+DRAWING = {"inputs": {"draw": {"dtype": "int64", "shape": []}}, "outputs": {}}
 DESCRIPTION = {
+    "format_version": FORMAT_VERSION,
     "name": "first",
     "label": "what it was trained on",
     "created": "2026-01-01T00:00:00+00:00",
@@ -23,6 +26,10 @@ DESCRIPTION = {
     },
     "versions": {"tensorflow": "2.x"},
     "command": "train.py --data shards --name first",
+    "members": 1,
+    "detection": False,
+    "in_domain": {"components": 16, "flagged_fraction": 0.01, "log_density_threshold": -12.5},
+    "endpoints": {"serving_default": DRAWING},
 }
 
 
@@ -37,10 +44,18 @@ def test_card_has_columns_sources_and_scores():
     assert '"true_mag_r": tf.constant([23.125, 23.125]),' in card
 
 
+def test_card_tells_of_realizations_and_domain_where_the_format_has_them():
+    card = model_card(DESCRIPTION, {})
+    assert "draw=tf.constant(0, tf.int64)" in card
+    assert "for 1% of held-out rows" in card
+    first = {k: v for k, v in DESCRIPTION.items() if k != "in_domain"} | {"endpoints": {}}
+    assert not [word for word in ("draw=", "`in_domain`") if word in model_card(first, {})]
+
+
 def test_description_for_the_terminal():
-    text = describe(DESCRIPTION)
+    text = describe(DESCRIPTION, {})
     assert text.startswith("first: what it was trained on")
-    assert "true_mag_r        truth     mag       17.250 to 25.500" in text
+    assert "true_mag_r        truth     mag       17.250 to 25.500 (18.000 - 25.000)" in text
 
 
 def test_card_and_description_tell_of_members_detection_and_origin():
@@ -51,11 +66,11 @@ def test_card_and_description_tell_of_members_detection_and_origin():
     assert "member=tf.constant(0, tf.int64)" in card
     assert "`detection_probability`" in card
     assert "Fine-tuned from `old` (created 2025" in card
-    text = describe(DESCRIPTION | more)
+    text = describe(DESCRIPTION | more, {})
     assert "P(detected | truth, survey properties)" in text
     assert "3 members, seeds [1, 2, 3]" in text
     assert "fine-tuned from old of 2025" in text
-    plain = model_card(DESCRIPTION, {}) + describe(DESCRIPTION)
+    plain = model_card(DESCRIPTION, {}) + describe(DESCRIPTION, {})
     assert "says nothing on whether an object is detected" in plain
     assert not [word for word in ("ensemble", "Fine-tuned", "fine-tuned", "seeds") if word in plain]
 

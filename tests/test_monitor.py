@@ -16,7 +16,9 @@ from balrog_keras.monitor import Monitor
 from balrog_keras.standardizer import Standardizer
 from balrog_keras.validation import Validator
 
-SETTINGS = Settings(width=8, depth=1, latent_dim=2, steps=2, batch_size=10, critic_steps=1)
+SETTINGS = Settings(
+    width=8, depth=1, generator_width=8, generator_depth=1, steps=2, batch_size=10, critic_steps=1
+)
 LOGS = {"critic_gap": 0.5, "gradient_penalty": 0.1, "critic_gradient_norm": 2.0}
 
 
@@ -87,8 +89,8 @@ def test_histograms_of_pit_and_weights(watched):
 
 def test_graph_and_settings_are_written(watched):
     events, _ = watched
-    assert "generator/hidden_0/MatMul" in {node.name for node in events.Graph().node}
-    assert b'"latent_dim": 2' in _values(events, "settings")[0].item()
+    assert "generator/column_0/hidden_0/MatMul" in {node.name for node in events.Graph().node}
+    assert b'"spline_bins": 8' in _values(events, "settings")[0].item()
 
 
 def test_every_chart_of_the_layout_has_curves(watched):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from toy import toy_rows, toy_schema
 
+from balrog_keras.generator import Generator
 from balrog_keras.monitor_figures import bins_figure, validation_figures
-from balrog_keras.networks import Generator
 from balrog_keras.standardizer import Standardizer
 from balrog_keras.validation import Validation, Validator
 
@@ -16,17 +16,17 @@ def validator():
     rows = toy_rows(500, 1)
     standardizer = Standardizer.for_schema(toy_schema(), width=8, depth=1)
     standardizer.adapt(rows["condition"], rows["measured"])
-    return Validator(standardizer, toy_schema(), rows["condition"], rows["measured"], 2, 4, 0)
+    return Validator(standardizer, toy_schema(), rows["condition"], rows["measured"], 4, 0)
 
 
-def _generator(latent_dim):
+def _generator():
     generator = Generator(3, width=8, depth=1)
-    generator.build(((None, 9), (None, latent_dim)))
+    generator.build(((None, 9), (None, 3)))
     return generator
 
 
 def test_figures_are_images(validator):
-    result = validator.validate(_generator(2))
+    result = validator.validate(_generator())
     images = validation_figures(validator, result, "a label")
     assert set(images) == {"pit", "bins", "colours"}
     for image in images.values():

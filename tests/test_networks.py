@@ -3,10 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from balrog_keras.networks import Critic, Generator, LocationScale
+from balrog_keras.networks import Critic, LocationScale
 
 FAMILY = {
-    "generator": (Generator(3, width=16, depth=2, seed=1), (9, 4), 3),
     "critic": (Critic(width=16, depth=2, seed=1), (3, 9), 1),
     "location_scale": (LocationScale(6, width=16, depth=2, seed=1), (9,), 6),
 }

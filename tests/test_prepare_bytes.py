@@ -241,7 +241,7 @@ def test_one_prepare_at_a_time(survey, tmp_path):
     settings = replace(survey.settings, out=tmp_path / "s", replicate=None)
     with (
         open_work(settings.out, {}, resume=False),
-        pytest.raises(BalrogError, match="another prepare is writing"),
+        pytest.raises(BalrogError, match="another is at it.*give another --out"),
     ):
         prepare(settings)
     prepare(settings)

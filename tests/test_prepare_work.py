@@ -44,7 +44,7 @@ def test_stays_if_interrupted_and_is_resumed(tmp_path):
 def test_without_resume_what_was_left_is_deleted(tmp_path):
     interrupt(tmp_path / "s")
     with open_work(tmp_path / "s", JOB, resume=False) as work:
-        assert sorted(path.name for path in work.iterdir()) == ["job.json", "lock"]
+        assert [path.name for path in work.iterdir()] == ["job.json"]
 
 
 def test_bad_input_leaves_nothing(tmp_path):
@@ -98,7 +98,7 @@ def test_second_process_is_refused_until_the_first_ends(tmp_path):
         [sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout.readline() == b"in\n"
-        with pytest.raises(BalrogError, match="another prepare is writing"), open_work(out, {}, 0):
+        with pytest.raises(BalrogError, match="another is at it.*--out"), open_work(out, {}, 0):
             pass
         assert (tmp_path / ".s.prepare" / "job.json").is_file()
         other.communicate(b"\n")

@@ -15,7 +15,7 @@ PROVENANCE = {"created": "2026-01-01", "emulator": {"name": "a <b> & c"}, "setti
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(tmp_path_factory, quick_classifiers):
     evaluation = evaluate(
         KnownEmulator(stretch=2.0), held_out(1500), draws=30, replicates=20, least_draws=1
     )
@@ -110,7 +110,7 @@ def test_tables_name_every_statistic(written):
         assert text in page[page.index("<h2>Tables</h2>") :]
 
 
-def test_few_regions_without_oracle_are_said(tmp_path):
+def test_few_regions_without_oracle_are_said(tmp_path, quick_classifiers, unrendered_figures):
     rows = held_out(600, with_oracle=False)
     rows.region[:] = 1
     evaluation = evaluate(KnownEmulator(), rows, draws=20, replicates=10, least_draws=1)
@@ -121,7 +121,7 @@ def test_few_regions_without_oracle_are_said(tmp_path):
     assert metrics["statistics"]["wasserstein"]["meas_mag_r"]["interval"] in (None, [None, None])
 
 
-def test_detection_and_members_have_their_part_of_the_page(written, tmp_path):
+def test_detection_and_members_have_their_part_of_the_page(written, tmp_path, unrendered_figures):
     rows = DetectionRows.of(toy_injections(4_000, 1))
     probability = toy_probability(rows.condition, shift=0.3)
     detection = evaluate_detection(toy_schema(), rows, probability, simulations=20, replicates=5)

@@ -48,6 +48,7 @@ def test_missing_optuna_names_the_extra(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_training_figures")
 def test_best_settings_train_the_best_trial_again(tmp_path, toy_shards, toy_settings, capsys):
     pytest.importorskip("optuna")
     base, space = tmp_path / "base.yaml", tmp_path / "space.yaml"

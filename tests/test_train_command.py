@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,8 @@ def test_wrong_usage_exits_with_2(flags):
 
 
 def test_resume_takes_the_runs_own_settings(toy_run, toy_shards, tmp_path, capsys):
-    place = ["--runs", str(toy_run / "runs"), "--saved_models", str(tmp_path)]
+    shutil.copytree(toy_run / "runs", tmp_path / "runs")
+    place = ["--runs", str(tmp_path / "runs"), "--saved_models", str(tmp_path)]
     arguments = ["--data", str(toy_shards), "--name", "toy", *place, "--resume"]
     assert main(arguments) == 0
     assert (tmp_path / "toy" / "emulator.json").is_file()

@@ -1,10 +1,7 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +13,9 @@ from balrog_keras.callbacks import StopOnSignal
 from balrog_keras.config import Settings
 from balrog_keras.training import Interrupted, train
 from data_prep.errors import BalrogError
+from data_prep.locks import locked
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("no_training_figures")
 
 
 def _checkpoint(run):
@@ -76,6 +74,7 @@ def test_same_seed_same_run(tmp_path, toy_run, toy_shards, toy_settings):
     _assert_same_checkpoint(tmp_path / "runs/toy", toy_run / "runs/toy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [7, 20, 33])
 def test_resume_after_a_signal_matches_the_uninterrupted_run(
     tmp_path, toy_run, toy_shards, toy_settings, monkeypatch, stop_at
@@ -96,33 +95,6 @@ def test_resume_after_a_signal_matches_the_uninterrupted_run(
             train(toy_shards, "toy", toy_settings, *places)
     assert not (tmp_path / "saved_models").exists()
     train(toy_shards, "toy", toy_settings, *places, resume=True)
-    _assert_same_checkpoint(tmp_path / "runs/toy", toy_run / "runs/toy")
-
-
-@pytest.mark.slow
-def test_kill_9_loses_at_most_an_interval(tmp_path, toy_run, toy_shards, toy_settings):
-    config = tmp_path / "settings.yaml"
-    config.write_text(yaml.safe_dump(toy_settings.to_dict()))
-    command = [
-        sys.executable, str(ROOT / "train.py"), "--data", str(toy_shards), "--name", "toy",
-        "--config", str(config),
-    ]  # fmt: skip
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    # Written after the checkpoint's own files: from then on it counts.
-    while not (tmp_path / "runs/toy/checkpoints/checkpoint").is_file():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
-    process.kill()
-    process.communicate()
-    done = subprocess.run(
-        [*command[:6], "--resume"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    log = (tmp_path / "runs/toy/train.log").read_text()
-    assert "resuming from step" in log
-    assert "kept step" in log
     _assert_same_checkpoint(tmp_path / "runs/toy", toy_run / "runs/toy")
 
 
@@ -147,6 +119,16 @@ def test_existing_run_is_not_overwritten(toy_run, toy_shards, toy_settings):
     with pytest.raises(BalrogError, match="--resume.*--overwrite"):
         train(toy_shards, "toy", toy_settings, toy_run / "runs", toy_run / "saved_models")
     assert (toy_run / "runs/toy/config.yaml").is_file()
+
+
+@pytest.mark.parametrize("how", ["resume", "overwrite"])
+def test_run_of_another_process_is_left_alone(tmp_path, toy_run, toy_shards, toy_settings, how):
+    run = toy_run / "runs/toy"
+    before = sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*"))
+    message = "runs/toy must be written by one process.*another is at it.*choose another --name"
+    with locked(run, ""), pytest.raises(BalrogError, match=message):
+        train(toy_shards, "toy", toy_settings, toy_run / "runs", tmp_path, **{how: True})
+    assert sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*")) == before
 
 
 def test_damaged_checkpoint_is_named(tmp_path, toy_shards, toy_settings):

@@ -4,7 +4,7 @@ import tensorflow as tf
 from scipy.stats import kstest
 from toy import toy_conditions, toy_measured, toy_rows, toy_schema
 
-from balrog_keras.networks import Generator
+from balrog_keras.generator import Generator
 from balrog_keras.standardizer import Standardizer
 from balrog_keras.validation import Validator, selection_score
 
@@ -17,16 +17,19 @@ class _Exact:
         self.calls = 0
 
     def __call__(self, inputs):
+        measured = tf.ensure_shape(tf.numpy_function(self._next, [], tf.float32), (None, 3))
+        return self.standardizer.standardize(tf.constant(self.condition), measured)
+
+    def _next(self):
         self.calls += 1
         centre = self.condition[:, :3] - 0.05
         measured = toy_measured(self.condition, 100 + self.calls)
-        stretched = (centre + self.stretch * (measured - centre)).astype("float32")
-        return self.standardizer.standardize(tf.constant(self.condition), tf.constant(stretched))
+        return (centre + self.stretch * (measured - centre)).astype("float32")
 
 
-def _generator(latent_dim):
+def _generator():
     generator = Generator(3, width=8, depth=1)
-    generator.build(((None, 9), (None, latent_dim)))
+    generator.build(((None, 9), (None, 3)))
     return generator
 
 
@@ -36,9 +39,25 @@ def parts():
     standardizer = Standardizer.for_schema(toy_schema(), width=8, depth=1)
     standardizer.adapt(rows["condition"], rows["measured"])
     validator = Validator(
-        standardizer, toy_schema(), rows["condition"], rows["measured"], 4, draws=8, seed=0
+        standardizer, toy_schema(), rows["condition"], rows["measured"], draws=8, seed=0
     )
     return standardizer, validator, rows["condition"]
+
+
+def test_each_generator_draws_with_its_own_weights_and_without_warnings(parts, caplog):
+    """TensorFlow warns of a function that is traced again and again."""
+    _, validator, condition = parts
+    scores = set()
+    for seed in range(4):
+        generator = _generator(4)
+        generator.set_weights([seed + 0.1 * weight for weight in generator.get_weights()])
+        scores.add(validator.energy_score(generator))
+        drawn = validator.validate(generator).realization
+    assert len(scores) == 4
+    assert "retracing" not in caplog.text
+    latent = validator._latents[0]
+    standardized = np.asarray(generator((validator._standard_condition, latent)))
+    np.testing.assert_array_equal(drawn, validator._physical(standardized))
 
 
 def test_exact_draws_score_at_the_null(parts):
@@ -59,7 +78,7 @@ def test_stretched_draws_score_worse(parts):
 
 def test_noise_is_the_same_every_time(parts):
     _, validator, _ = parts
-    generator = _generator(4)
+    generator = _generator()
     assert validator.scores(generator) == validator.scores(generator)
 
 
@@ -125,7 +144,7 @@ def test_collapsed_generator_is_scored_and_worst(parts):
 
 def test_energy_score_of_few_draws_is_that_of_the_first(parts):
     _, validator, _ = parts
-    generator = _generator(4)
+    generator = _generator()
     all_draws = validator.scores(generator)["energy_score"]
     assert validator.energy_score(generator, draws=8) == pytest.approx(all_draws)
     assert validator.energy_score(generator) == pytest.approx(all_draws, rel=0.05)
@@ -133,7 +152,7 @@ def test_energy_score_of_few_draws_is_that_of_the_first(parts):
 
 def test_realization_is_physical(parts):
     _, validator, _ = parts
-    drawn = validator.validate(_generator(4)).realization
+    drawn = validator.validate(_generator()).realization
     assert drawn.shape == (4_000, 3)
     assert np.abs(np.median(drawn - toy_conditions(4_000, 2)[:, :3])) < 1
 
@@ -146,8 +165,8 @@ def test_bin_without_spread_is_unknown():
     condition, measured = rows["condition"], rows["measured"].copy()
     lowest = np.argsort(condition[:, 3])[:100]
     measured[lowest, 0] = condition[lowest, 0]
-    validator = Validator(standardizer, toy_schema(), condition, measured, 2, draws=2, seed=0)
-    result = validator.validate(_generator(2))
+    validator = Validator(standardizer, toy_schema(), condition, measured, draws=2, seed=0)
+    result = validator.validate(_generator())
     assert np.isnan(result.spread_ratio[3, 0, 0])
     assert np.isnan(result.spread_ratio).sum() == 1
     assert np.isfinite(list(result.scores.values())).all()

@@ -3,16 +3,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from balrog_keras.networks import Critic, Generator
+from balrog_keras.generator import Generator
+from balrog_keras.networks import Critic
 from balrog_keras.wgan_gp import ConditionalWGANGP
 
 
 def _gan(jit=False, rate=1e-2, **arguments):
     generator = Generator(3, width=16, depth=2, seed=1, name="generator")
-    generator.build(((None, 9), (None, 4)))
+    generator.build(((None, 9), (None, 3)))
     critic = Critic(width=16, depth=2, seed=2, name="critic")
     critic.build(((None, 3), (None, 9)))
-    gan = ConditionalWGANGP(generator, critic, latent_dim=4, **arguments)
+    gan = ConditionalWGANGP(generator, critic, **arguments)
     adam = {"beta_1": 0.0, "beta_2": 0.9}
     gan.compile(
         keras.optimizers.Adam(rate, **adam), keras.optimizers.Adam(rate, **adam), jit_compile=jit

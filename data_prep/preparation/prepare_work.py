@@ -1,9 +1,8 @@
-"""The directory in which a prepare job keeps what it has done, until the shards are whole."""
+"""The directory in which a long job keeps what it has done, until its result is whole."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -14,6 +13,7 @@ from typing import Any
 
 from data_prep.errors import BalrogError
 from data_prep.files import write_json
+from data_prep.locks import locked
 
 __all__ = ["discard_work", "open_work"]
 
@@ -21,7 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def open_work(out: Path, job: dict[str, Any], resume: bool) -> Iterator[Path]:
+def open_work(
+    out: Path, job: dict[str, Any], resume: bool, purpose: str = "prepare"
+) -> Iterator[Path]:
     """Give the work directory of a job, locked against a second process.
 
     It stays if the job is interrupted (so that ``--resume`` goes on) and goes when the job is
@@ -30,11 +32,13 @@ def open_work(out: Path, job: dict[str, Any], resume: bool) -> Iterator[Path]:
     Parameters
     ----------
     out : path
-        Directory of shards; the work directory lies hidden beside it.
+        What the job makes; the work directory lies hidden beside it.
     job : dict
         What the result depends on (JSON-able); a job can be resumed by the same one only.
     resume : bool
         Whether to go on with an interrupted job; otherwise what it left is deleted.
+    purpose : str
+        Ending of the work directory's name.
 
     Yields
     ------
@@ -45,15 +49,9 @@ def open_work(out: Path, job: dict[str, Any], resume: bool) -> Iterator[Path]:
     BalrogError
         If another process is at it, or the job to resume was another one.
     """
-    work = out.with_name(f".{out.name}.prepare")
-    work.mkdir(parents=True, exist_ok=True)
-    with open(work / "lock", "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BalrogError(
-                f"another prepare is writing {out}; wait for it or give another --out"
-            ) from None
+    with locked(out, "give another --out"):
+        work = out.with_name(f".{out.name}.{purpose}")
+        work.mkdir(exist_ok=True)
         _begin(work, out, job, resume)
         try:
             yield work
@@ -84,7 +82,7 @@ def _begin(work: Path, out: Path, job: dict[str, Any], resume: bool) -> None:
     for path in work.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != "lock":
+        else:
             path.unlink()
     write_json(saved, {"sha256": digest, "job": job})
 

@@ -1,0 +1,117 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fake_emulator import FakeEmulator, fake_world
+
+from balrog_keras.emulate_command import main
+from balrog_keras.emulator import Emulator
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def emulate(tmp_path, monkeypatch):
+    """Runs the command over a small catalogue; gives its output, or the error line."""
+    fake_world(tmp_path, 200)
+    monkeypatch.setattr(Emulator, "load", lambda directory: FakeEmulator(members=2))
+
+    def run(*options, out="out.parquet", capsys=None):
+        arguments = ["pair", "--catalog", str(tmp_path / "truth.parquet"), "--quiet"]
+        code = main([*arguments, "--out", str(tmp_path / out), *options])
+        if capsys:
+            assert code == 1
+            return capsys.readouterr().err.strip().splitlines()[-1]
+        assert code == 0
+        return pd.read_parquet(tmp_path / out)
+
+    return run
+
+
+def test_realizations_long_and_wide_are_the_same_draws(emulate):
+    long = emulate("--realizations", "3", "--seed", "5")
+    wide = emulate("--realizations", "3", "--seed", "5", "--layout", "wide")
+    assert (len(long), len(wide)) == (600, 200)
+    table = long.pivot(index="row_id", columns="realization", values="meas_mag_i")
+    assert (table.to_numpy() == wide[[f"meas_mag_i_{n}" for n in range(3)]].to_numpy()).all()
+
+
+def test_members_and_detected_only(emulate, capsys):
+    found = emulate("--members", "--detected-only")
+    assert set(found["member"]) == {0, 1}
+    assert found["detected"].all()
+    left_out = f"{400 - len(found):,} that are not detected left out"
+    assert left_out in capsys.readouterr().out
+    assert 200 < len(found) < 280
+
+
+def test_domain_flag(emulate, capsys):
+    found = emulate("--in-domain")
+    assert 0 < (~found["in_domain"]).sum() < 200
+    outside = f"{(~found['in_domain']).sum()} of 200 galaxies outside the domain"
+    assert outside in capsys.readouterr().out
+
+
+def test_keep_all_numbers(emulate, tmp_path):
+    truth = pd.read_parquet(tmp_path / "truth.parquet")
+    found = emulate("--keep", "all", "--row-id", "object_id")
+    numbers = [name for name in truth.columns if name != "name"]
+    assert list(found.columns)[: len(numbers) + 1] == ["row_id", *numbers]
+    pd.testing.assert_frame_equal(found[numbers], truth[numbers])
+
+
+def test_kept_columns_may_not_hide_drawn_ones(emulate, tmp_path, capsys):
+    truth = pd.read_parquet(tmp_path / "truth.parquet")
+    truth.assign(meas_mag_r=1.0).to_parquet(tmp_path / "truth.parquet")
+    message = emulate("--keep", "meas_mag_r", capsys=capsys)
+    assert "other names than those of the output; found meas_mag_r" in message
+    assert (emulate("--keep", "all")["meas_mag_r"] > 10).all()
+
+
+def test_provenance_says_where_it_is_from(emulate, tmp_path):
+    emulate("--seed", "7", "--columns", "true_mag_r=true_mag_i")
+    record = json.loads((tmp_path / "out.parquet.provenance.json").read_text())
+    assert record["command"].startswith("python -m balrog_keras emulate pair --catalog ")
+    assert record["draws"]["seed"] == 7
+    assert record["conditions"]["true_mag_r"] == "true_mag_i"
+    assert record["catalog"]["bytes"] == (tmp_path / "truth.parquet").stat().st_size
+    assert len(record["emulator"]["sha256"]) == 64
+    assert record["versions"]["numpy"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--members", "--member", "1"], "--member picks one"),
+        (["--preset", "des-y3-sof", "--ra", "RA"], "leave out --ra"),
+        (["--realizations", "0"], "at least 1"),
+        (["--keep", "name"], "name must hold numbers"),
+        (["--columns", "true_mag_r"], "CONDITION=COLUMN"),
+    ],
+)
+def test_options_that_contradict(emulate, capsys, options, message):
+    assert message in emulate(*options, capsys=capsys)
+
+
+def test_output_must_not_be_the_catalogue(emulate, capsys):
+    for out in ("truth.parquet", "truth.parquet/out.parquet"):
+        assert "must lie elsewhere than the catalogue" in emulate(out=out, capsys=capsys)
+
+
+def test_help_needs_no_tensorflow_and_no_pandas():
+    code = (
+        "import sys; from balrog_keras.__main__ import main\n"
+        "try: main(['emulate', '--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'tensorflow', 'pandas', 'pyarrow'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "--resume" in done.stdout

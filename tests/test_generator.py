@@ -1,0 +1,105 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from balrog_keras.generator import Generator
+
+
+def _arrays(rows=500, latent_scale=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    condition = rng.normal(size=(rows, 9)).astype("float32")
+    latent = (latent_scale * rng.normal(size=(rows, 3))).astype("float32")
+    return tf.constant(condition), tf.constant(latent)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    """Far from its start, so that every part matters."""
+    network = Generator(3, width=16, depth=2, seed=1)
+    network.build(((None, 9), (None, 3)))
+    rng = np.random.default_rng(5)
+    for weight in network.trainable_weights:
+        weight.assign_add(0.1 * rng.normal(size=weight.shape).astype("float32"))
+    return network
+
+
+def test_starts_close_to_the_latents():
+    fresh = Generator(3, width=16, depth=2, seed=1)
+    fresh.build(((None, 9), (None, 3)))
+    condition, latent = _arrays()
+    difference = fresh((condition, latent)) - latent
+    assert np.median(np.abs(difference)) < 0.2
+
+
+def test_zero_rows(generator):
+    assert generator(_arrays(0)).shape == (0, 3)
+    condition, latent = _arrays(0)
+    assert generator.log_likelihood(latent, condition).shape == (0,)
+
+
+def test_likelihood_is_that_of_the_change_of_variables(generator):
+    condition, latent = _arrays(latent_scale=1.5)
+    with tf.GradientTape() as tape:
+        tape.watch(latent)
+        measured = generator((condition, latent))
+    jacobian = tape.batch_jacobian(measured, latent).numpy()
+    assert np.abs(np.triu(jacobian, 1)).max() == 0
+    expected = stats.norm.logpdf(latent).sum(axis=1) - np.log(np.abs(np.linalg.det(jacobian)))
+    np.testing.assert_allclose(
+        generator.log_likelihood(measured, condition), expected, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_density_of_one_column_integrates_to_one():
+    network = Generator(1, width=8, depth=1, seed=3)
+    network.build(((None, 2), (None, 1)))
+    grid = np.sinh(np.linspace(-9, 9, 20_001)).astype("float32")
+    condition = tf.ones((len(grid), 2))
+    density = np.exp(network.log_likelihood(tf.constant(grid[:, None]), condition))
+    assert np.trapezoid(density, grid) == pytest.approx(1, abs=2e-3)
+
+
+def test_gradient_reaches_every_weight(generator):
+    condition, latent = _arrays(latent_scale=2.0)
+    for loss in (
+        lambda: tf.reduce_mean(tf.square(generator((condition, latent)) - 1.0)),
+        lambda: -tf.reduce_mean(generator.log_likelihood(latent, condition)),
+    ):
+        with tf.GradientTape() as tape:
+            value = loss()
+        gradients = tape.gradient(value, [w.value for w in generator.trainable_weights])
+        assert len(gradients) == 3 * 2 * 3
+        for gradient in gradients:
+            assert np.isfinite(gradient.numpy()).all()
+            assert np.abs(gradient.numpy()).max() > 0
+
+
+def test_finite_for_any_latent_and_any_measured(generator):
+    condition, _ = _arrays()
+    far = tf.constant(np.linspace(-10, 10, 1500).reshape(500, 3).astype("float32"))
+    assert np.isfinite(generator((condition, far)).numpy()).all()
+    blends = tf.constant(np.linspace(-1e4, 1e4, 1500).reshape(500, 3).astype("float32"))
+    assert np.isfinite(generator.log_likelihood(blends, condition).numpy()).all()
+
+
+def test_config_round_trip_gives_the_same_initial_weights(generator):
+    first = Generator.from_config(generator.get_config())
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(first))
+    assert copy.get_config() == first.get_config()
+    inputs = _arrays()
+    np.testing.assert_array_equal(first(inputs), copy(inputs))
+
+
+def test_save_and_load_gives_the_same_output(generator, tmp_path):
+    inputs = _arrays()
+    generator.save(tmp_path / "generator.keras")
+    loaded = keras.saving.load_model(tmp_path / "generator.keras")
+    np.testing.assert_array_equal(loaded(inputs), generator(inputs))
+
+
+def test_same_numbers_with_xla(generator):
+    inputs = _arrays()
+    compiled = tf.function(generator, jit_compile=True)
+    np.testing.assert_allclose(compiled(inputs), generator(inputs), rtol=1e-4, atol=1e-4)

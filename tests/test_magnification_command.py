@@ -1,0 +1,58 @@
+import json
+
+import pytest
+from analytic_emulator import command_world
+
+from balrog_keras.magnification_command import main
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    return command_world(tmp_path, monkeypatch)
+
+
+def test_limits_give_a_table_and_a_figure(world, capsys):
+    out, plot = world.place / "response.json", world.place / "response.png"
+    options = ["--out", str(out), "--limits", "meas_mag_i", "22", "21", "--plot", str(plot)]
+    assert main([*world.options, *options, "--cut", "meas_mag_r > 15", "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    assert "magnified: true_mag_r, true_mag_i, true_mag_z; not: none" in printed
+    assert "bootstrap over regions of the sky" in printed
+    assert plot.stat().st_size > 5_000
+    record = json.loads(out.read_text())
+    assert record["cuts"] == ["meas_mag_r > 15"]
+    assert "alpha = c_sample / 2" in record["convention"]
+    bright, faint = record["responses"]
+    assert (bright["label"], faint["label"]) == ("meas_mag_i < 21", "meas_mag_i < 22")
+    assert bright["selected"] < faint["selected"]
+    assert faint["c_total"] == pytest.approx(2 * faint["alpha"] - 2)
+    # The truth is 10^(0.4 m): alpha = 1.
+    assert faint["alpha"] == pytest.approx(1.0, abs=4 * faint["alpha_error"])
+
+
+def test_without_limits_there_is_one_sample(world):
+    out = world.place / "response.json"
+    assert main([*world.options, "--out", str(out), "--cut", "meas_mag_i < 22"]) == 0
+    (response,) = json.loads(out.read_text())["responses"]
+    assert response["label"] == "detected & meas_mag_i < 22"
+    assert main([*world.options, "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["responses"][0]["label"] == "detected"
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--limits", "meas_mag_i"], "--limits takes a measured column and numbers"),
+        (["--limits", "meas_mag_i", "faint"], "found meas_mag_i faint"),
+        (["--limits", "mag_i", "21", "22"], "found mag_i"),
+        (["--limits", "meas_mag_i", "21", "--plot", "a.png"], "at least two --limits"),
+        (["--delta-kappa", "0.5"], "in (0, 0.2], found 0.5"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(world, capsys, extra, message):
+    out = world.place / "response.json"
+    assert main([*world.options, "--out", str(out), *extra]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+    assert not out.exists()
