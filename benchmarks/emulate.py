@@ -140,13 +140,15 @@ def injections(bundle: Path, place: Path, cores: Sequence[int], quick: bool) -> 
         return [("mini-Balrog", 'not measured: pip install -e ".[sim]"')]
     import pyarrow.parquet as pq
 
-    out = place / "simulation"
-    simulate = ["-m", "data_prep", "simulate", "--out", out, "--workers", "1", "--tiles"]
     ours = saved_model(bundle, place, cores[:1], quick)
-    few = run([*simulate, "4", "--realizations", "1"])
-    many = run([*simulate, "4", "--realizations", "6"])
-    rows = pq.read_metadata(out / "balrog_detection_catalog.parquet").num_rows * 5 / 6
-    seconds = (many.cpu - few.cpu) / rows
+    simulate = ["-m", "data_prep", "simulate", "--workers", "1", "--tiles", "4"]
+    few = run([*simulate, "--realizations", "1", "--out", place / "few"])
+    many = run([*simulate, "--realizations", "6", "--out", place / "many"])
+    rows = [
+        pq.read_metadata(place / name / "balrog_detection_catalog.parquet").num_rows
+        for name in ("few", "many")
+    ]
+    seconds = (many.cpu - few.cpu) / (rows[1] - rows[0])
     return [
         ("mini-Balrog, processor seconds per injection", f"{1e3 * seconds:.2f} ms"),
         ("  draws in that time, processor time", f"{seconds * ours['cpu']:,.0f}"),

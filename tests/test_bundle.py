@@ -1,22 +1,29 @@
 import json
 import shutil
+from pathlib import Path
 
 import jsonschema
-import numpy as np
 import pandas as pd
 import pytest
 from toy import toy_conditions, toy_schema
+from untrained import untrained_pair
 
 from balrog_keras.__main__ import main
 from balrog_keras.bundle import lacks, read_description, read_metrics, schema_path, verify
 from balrog_keras.emulator import Emulator
-from balrog_keras.upgrade import upgrade
+from balrog_keras.stored_networks import stored_members
 from data_prep.errors import BalrogError
 
 
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory, toy_shards, toy_settings):
+    """Two members and a detection model, never trained."""
+    return untrained_pair(tmp_path_factory, toy_shards, toy_settings)
+
+
 @pytest.fixture
-def copy(toy_bundle, tmp_path):
-    return shutil.copytree(toy_bundle, tmp_path / "copy")
+def copy(bundle, tmp_path):
+    return shutil.copytree(bundle, tmp_path / "copy")
 
 
 def _change(directory, **entries):
@@ -72,7 +79,7 @@ def test_edited_schema_is_noticed(copy):
 
 @pytest.fixture
 def old(copy):
-    """The toy emulator with a description of the first format."""
+    """With a description of the first format."""
     content = json.loads((copy / "emulator.json").read_text())
     for later in ("in_domain", "endpoints", "members", "seeds", "detection"):
         del content[later]
@@ -80,15 +87,16 @@ def old(copy):
     return copy
 
 
-def test_exports_have_the_published_schema(toy_bundle, toy_ensemble):
+def test_exports_have_the_published_schema(bundle):
+    committed = Path(__file__).parents[1] / "saved_models/mini-balrog"
     schema = json.loads(schema_path().read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    for bundle in (toy_bundle, toy_ensemble / "saved_models/pair"):
-        content = json.loads((bundle / "emulator.json").read_text())
+    for directory in (bundle, committed):
+        content = json.loads((directory / "emulator.json").read_text())
         jsonschema.validate(content, schema, jsonschema.Draft202012Validator)
-        for wrong in ({"latent_dim": 0}, {"surprise": 1}, {"files": {"1/saved_model.pb": "ab"}}):
-            with pytest.raises(jsonschema.ValidationError):
-                jsonschema.validate(content | wrong, schema)
+    for wrong in ({"latent_dim": 0}, {"surprise": 1}, {"files": {"1/saved_model.pb": "ab"}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(content | wrong, schema)
 
 
 def test_first_format_loads_and_says_what_it_lacks(old, caplog):
@@ -97,28 +105,9 @@ def test_first_format_loads_and_says_what_it_lacks(old, caplog):
     assert "no in_domain" in lacks(description)
     with caplog.at_level("WARNING"):
         Emulator.load(old)
-    assert "python -m balrog_keras upgrade saved_models/toy --data SHARDS" in caplog.text
-
-
-def test_upgrade_keeps_draws_and_scores(old, toy_bundle, toy_shards):
-    metrics = read_metrics(old)
-    upgrade(old, toy_shards)
-    assert read_metrics(old) == metrics
-    description = read_description(old)
-    assert lacks(description) == ""
-    jsonschema.validate(description, json.loads(schema_path().read_text()))
-    condition, ids = toy_conditions(3_000, 5), np.arange(3_000)
-    before, after = Emulator.load(toy_bundle), Emulator.load(old)
-    np.testing.assert_array_equal(after.draw(condition, ids, 1), before.draw(condition, ids, 1))
-    np.testing.assert_array_equal(after.in_domain(condition), before.in_domain(condition))
-
-
-def test_upgrade_refuses_other_shards_and_foreign_files(old, toy_shards, toy_ensemble):
-    with pytest.raises(BalrogError, match="trained on, with the rows"):
-        upgrade(old, toy_ensemble / "shards")
-    (old / "notes.txt").touch()
-    with pytest.raises(BalrogError, match="notes.txt: move that elsewhere"):
-        upgrade(old, toy_shards)
+    assert "train it again" in caplog.text
+    with pytest.raises(BalrogError, match="networks that this version cannot go on from"):
+        stored_members(old, description)
 
 
 @pytest.mark.parametrize("broken", ["1/saved_model.pb", "training_weights/member-0.npz"])
@@ -133,10 +122,10 @@ def test_nothing_is_written_from_a_broken_bundle(copy, tmp_path, capsys, broken)
 
 
 @pytest.mark.parametrize("preset", ["lsst-ssi", "des-y3-metacal-lensing"])
-def test_nothing_is_written_for_a_preset_of_another_schema(toy_bundle, tmp_path, capsys, preset):
+def test_nothing_is_written_for_a_preset_of_another_schema(bundle, tmp_path, capsys, preset):
     truth, out = tmp_path / "truth.parquet", tmp_path / "out.parquet"
     pd.DataFrame(toy_conditions(10, 1), columns=toy_schema().condition_names).to_parquet(truth)
-    arguments = ["emulate", str(toy_bundle), "--catalog", str(truth), "--out", str(out)]
+    arguments = ["emulate", str(bundle), "--catalog", str(truth), "--out", str(out)]
     assert main([*arguments, "--preset", preset]) == 1
     assert "true_mag_r (mag) needs" in capsys.readouterr().err
     assert not out.exists()

@@ -6,6 +6,7 @@ import textwrap
 import numpy as np
 import pytest
 from toy import toy_conditions, toy_schema
+from untrained import untrained_pair
 
 from balrog_keras.bundle import FORMAT_VERSION
 from balrog_keras.emulator import Emulator
@@ -82,9 +83,10 @@ CASES = ("toy", "pair")
 
 
 @pytest.fixture(scope="module")
-def bundles(toy_bundle, toy_ensemble):
-    """One emulator, and an ensemble of two with a detection model."""
-    return {"toy": (toy_bundle, 1), "pair": (toy_ensemble / "saved_models/pair", 2)}
+def bundles(toy_bundle, tmp_path_factory, toy_shards, toy_settings):
+    """One emulator, and an ensemble of two with a detection model that was never trained."""
+    pair = untrained_pair(tmp_path_factory, toy_shards, toy_settings)
+    return {"toy": (toy_bundle, 1), "pair": (pair, 2)}
 
 
 @pytest.fixture(scope="module")
@@ -156,17 +158,17 @@ def test_export_draws_as_the_networks_do(toy_bundle, toy_run, toy_shards, toy_se
 
     from balrog_keras.building import build_gan
     from balrog_keras.checkpoints import Checkpoints
-    from balrog_keras.standardizer import Standardizer
+    from balrog_keras.member_training import build_standardizer
     from data_prep.manifest import Manifest
 
     manifest = Manifest.load(toy_shards)
-    standardizer = Standardizer.for_schema(manifest.schema, toy_settings.width, toy_settings.depth)
+    standardizer = build_standardizer(toy_settings, manifest.schema)
     checkpoints = Checkpoints(
         toy_run / "runs/toy/checkpoints", build_gan(toy_settings, 9, 3), standardizer
     )
     assert checkpoints.restore()
     condition = toy_conditions(100, 1)
-    latent = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+    latent = np.random.default_rng(0).normal(size=(100, 3)).astype("float32")
     standard = standardizer.standardize_condition(condition)
     expected = standardizer.destandardize(
         condition, checkpoints.best_generator((standard, latent))

@@ -18,9 +18,8 @@ GRAPH_MODULES = {
     "blocks", "building", "callbacks", "checkpoints", "datasets", "detection", "detection_fit",
     "distribution", "domain", "export", "export_endpoints", "fitting", "generator",
     "generator_fit", "keyed_noise", "losses", "members", "monitor", "networks", "onnx_export",
-    "quick_silu", "splines", "streaming", "standardizer", "standardizer_fit", "training",
-    "training_data",
-    "validation", "wgan_gp",
+    "quick_draw", "quick_silu", "splines", "streaming", "standardizer", "standardizer_fit",
+    "training", "training_data", "validation", "wgan_gp",
 }  # fmt: skip
 
 

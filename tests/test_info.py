@@ -1,21 +1,28 @@
 import json
 
 import pytest
+from untrained import untrained_pair
 
 from balrog_keras.__main__ import main
 from balrog_keras.bundle import read_description, read_metrics
 from balrog_keras.info import describe
 
 
-def test_everything_is_told(toy_ensemble, capsys):
-    assert main(["info", str(toy_ensemble / "saved_models/pair")]) == 0
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory, toy_shards, toy_settings):
+    """Two members and a detection model, never trained."""
+    return untrained_pair(tmp_path_factory, toy_shards, toy_settings)
+
+
+def test_everything_is_told(bundle, capsys):
+    assert main(["info", str(bundle)]) == 0
     text = capsys.readouterr().out
     lines = text.splitlines()
-    assert lines[0] == "pair: toy: a known detection probability"
+    assert lines[0] == "pair: toy: a known distribution"
     assert "format 2" in lines[1]
     for expected in (
         "P(detected | truth, survey properties)",
-        "2 members, seeds [3, ",
+        "2 members, seeds [0, 1]",
         "in_domain: 1% of held-out training rows are outside",
         "endpoints, all with the 9 conditions by name, float32 (rows)",
         "  detection_probability: -> p_detect",
@@ -32,13 +39,13 @@ def test_everything_is_told(toy_ensemble, capsys):
     assert column.split()[1:3] == ["truth", "mag"]
 
 
-def test_for_machines(toy_bundle, capsys):
-    assert main(["info", str(toy_bundle), "--json"]) == 0
+def test_for_machines(bundle, capsys):
+    assert main(["info", str(bundle), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     metrics = found.pop("metrics")
-    assert found == read_description(toy_bundle)
-    assert metrics == read_metrics(toy_bundle)
-    assert metrics["validation"]["energy_score"] > 0
+    assert found == read_description(bundle)
+    assert metrics == read_metrics(bundle)
+    assert metrics["validation"] == {"step": 0.0}
 
 
 def test_no_emulator_is_one_line(tmp_path, capsys):
@@ -46,16 +53,9 @@ def test_no_emulator_is_one_line(tmp_path, capsys):
     assert "no exported emulator" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("upgraded", [False, True])
-def test_first_format_and_upgrade_are_told(toy_bundle, upgraded):
-    description = read_description(toy_bundle)
-    if upgraded:
-        description["upgraded"] = {"command": "python -m balrog_keras upgrade it"}
-    else:
-        description |= {"format_version": 1, "endpoints": {}}
-        del description["in_domain"]
+def test_first_format_is_told(bundle):
+    description = read_description(bundle) | {"format_version": 1, "endpoints": {}}
+    del description["in_domain"]
     lines = describe(description, {}).splitlines()
-    assert any("has format 1" in line for line in lines) != upgraded
-    assert any(line.startswith("endpoints") for line in lines) == upgraded
-    assert ("  python -m balrog_keras upgrade it" in lines) == upgraded
-    assert not any(line.startswith("scores") for line in lines)
+    assert any("has format 1: no realizations" in line for line in lines)
+    assert not any(line.startswith(("endpoints", "scores", "in_domain")) for line in lines)

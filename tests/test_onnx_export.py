@@ -127,14 +127,17 @@ def test_a_realization_has_the_graphs_noise(emulators, draw):
     )
 
 
-def _both(bundle, onnx, member, condition, latent):
-    """from_latent by TensorFlow and by onnxruntime."""
-    given = {} if member is None else {"member": tf.constant(member, tf.int64)}
-    columns = dict(zip(onnx.condition_names, condition.T.copy(), strict=True))
+def _by_tensorflow(bundle, onnx):
+    """from_latent of the SavedModel, as a function like the other's."""
     call = tf.saved_model.load(str(bundle / "1")).signatures["from_latent"]
-    named = call(latent=tf.constant(latent), **given, **columns)
-    tensorflow = np.stack([named[name] for name in onnx.measured_names], axis=1)
-    return tensorflow, onnx.from_latent(condition, latent, member or 0)
+
+    def from_latent(condition, latent, member=0):
+        given = {"member": tf.constant(member, tf.int64)} if onnx.members > 1 else {}
+        columns = dict(zip(onnx.condition_names, condition.T.copy(), strict=True))
+        named = call(latent=tf.constant(latent), **given, **columns)
+        return np.stack([named[name] for name in onnx.measured_names], axis=1)
+
+    return from_latent
 
 
 def test_extreme_legal_conditions_differ_by_rounding_only(bundle, emulators):
@@ -147,9 +150,11 @@ def test_extreme_legal_conditions_differ_by_rounding_only(bundle, emulators):
     condition = _legal_extremes(toy_schema(), 5_000)
     latent = rng.normal(size=(5_000, LATENTS)).astype("float32")
     latent[::10] *= 3
-    tensorflow, found = _both(bundle, onnx, 1, condition, latent)
-    up = [np.nextafter(values, np.float32(np.inf)) for values in (condition, latent)]
-    moved, _ = _both(bundle, onnx, 1, *up)
+    from_latent = _by_tensorflow(bundle, onnx)
+    tensorflow, found = (draw(condition, latent, 1) for draw in (from_latent, onnx.from_latent))
+    moved = from_latent(
+        *(np.nextafter(values, np.float32(np.inf)) for values in (condition, latent)), 1
+    )
     size = np.maximum(1, np.abs(tensorflow))
     differ, rounding = np.abs(found - tensorflow) / size, np.abs(moved - tensorflow) / size
     for level in (0.5, 0.9, 0.99):
@@ -232,8 +237,9 @@ def test_committed_emulator_agrees_on_random_and_extreme_conditions(page):
         columns.append(np.interp(levels[name.partition("_")[0]], known[:, 0], known[:, 1]))
     condition = np.stack(columns, axis=1).astype("float32")
     latent = rng.normal(size=(20_000, onnx.info["latent_dim"])).astype("float32")
-    tensorflow, found = _both(MINI, onnx, None, condition, latent)
-    np.testing.assert_allclose(found, tensorflow, atol=TOLERANCE, rtol=0)
+    expected = _by_tensorflow(MINI, onnx)(condition, latent)
+    found = onnx.from_latent(condition, latent)
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
 
 
 def test_the_pages_code_needs_no_tensorflow(page):

@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ def import_seconds(module: str) -> float:
 def first_progress(arguments: Sequence[str | Path]) -> float:
     """Seconds until the bar of a command shows work that is done; the command is then ended."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=theirs
@@ -71,6 +73,8 @@ def first_progress(arguments: Sequence[str | Path]) -> float:
         while not _PROGRESS.search(seen):
             seen += os.read(ours, 65_536)
         return time.perf_counter() - start
+    except OSError as error:  # a terminal that nobody has open any more
+        raise RuntimeError(seen.decode(errors="replace")[-2_000:]) from error
     finally:
         process.kill()
         process.wait()
