@@ -13,7 +13,7 @@ __all__ = ["quick_silu"]
 
 
 def _silu(values: Any) -> Any:
-    # x sigmoid(x) = x/2 + x/2 tanh(x/2), to 2e-7 of max(1, |x|).
+    # x sigmoid(x) = x/2 + x/2 tanh(x/2), to 3e-6 where tanh saturates.
     half = 0.5 * values
     return half + half * tf.tanh(half)
 

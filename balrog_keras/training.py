@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from balrog_keras.config import Settings
+from balrog_keras.datasets import batches_in_epoch
 from balrog_keras.detection_fit import fit_detection
 from balrog_keras.distribution import is_chief, open_strategy, wait_for_all
 from balrog_keras.domain_fit import fit_domain
@@ -110,6 +111,8 @@ def train(
         wait_for_all(spread)
         with _logged(run, chief):
             rows = Rows.of(Path(shards), settings)
+            # Found out now, not after the fits that come before the first step.
+            batches_in_epoch(rows.training.rows, settings.critic_steps * settings.batch_size)
             trained = _train_members(
                 rows, manifest, run, settings, data, base, spread, on_validation
             )

@@ -71,7 +71,9 @@ def test_catalogue_has_every_measured_column(world, tmp_path):
 
 
 @pytest.mark.slow
-def test_evaluation_judges_every_column_and_every_colour(world, tmp_path, quick_classifiers):
+def test_evaluation_judges_every_column_and_every_colour(
+    world, tmp_path, quick_classifiers, unrendered_figures
+):
     held_out = HeldOut.of(read_split(world.home / "shards", "test"))
     evaluation = evaluate(world.emulator, held_out, draws=20, replicates=20, least_draws=1)
     for group in ("wasserstein", "bias", "spread_ratio", "outlier_fraction"):

@@ -222,8 +222,9 @@ def test_an_emulator_from_before_members_and_detection_loads(toy_bundle, emulato
     old = shutil.copytree(toy_bundle, tmp_path / "old")
     shutil.rmtree(old / "training_weights")
     content = json.loads((old / "emulator.json").read_text())
-    for key in ("members", "seeds", "detection"):
+    for key in ("members", "seeds", "detection", "in_domain", "endpoints"):
         del content[key]
+    content["format_version"] = 1
     content["files"] = {k: v for k, v in content["files"].items() if k.startswith("1/")}
     (old / "emulator.json").write_text(json.dumps(content))
     loaded = Emulator.load(old)

@@ -140,7 +140,7 @@ def test_detection_is_kept_where_the_shards_have_none(
 
     pair = toy_ensemble / "saved_models/pair"
     settings = replace(toy_settings, steps=20)
-    bundle = train(new_season, "next", settings, *_places(tmp_path), members=2, start_from=pair)
+    bundle = train(new_season, "next", settings, *_places(tmp_path), start_from=pair)
     condition = toy_conditions(500, 3)
     np.testing.assert_allclose(
         Emulator.load(bundle).p_detect(condition), Emulator.load(pair).p_detect(condition),

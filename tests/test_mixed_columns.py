@@ -62,7 +62,7 @@ def test_saved_model_needs_no_transform_from_outside(home, emulator):
     model = tf.saved_model.load(str(home / "saved_models" / "mixed" / "1"))
     condition = mixed_conditions(200, 9)
     columns = dict(zip(SCHEMA.condition_names, condition.T.copy(), strict=True))
-    at_zero = model.signatures["from_latent"](latent=tf.zeros((200, 4)), **columns)
+    at_zero = model.signatures["from_latent"](latent=tf.zeros((200, 8)), **columns)
     location, scale = emulator.location_scale(condition)
     size = SCHEMA.measured_names.index("meas_size")
     z = (np.log10(at_zero["meas_size"]) - location[:, size]) / scale[:, size]
@@ -108,7 +108,7 @@ def test_evaluation_reports_every_column(home, emulator, tmp_path, quick_classif
 
 def test_units_and_transforms_are_described(home, emulator):
     card = (home / "saved_models" / "mixed" / "README.md").read_text()
-    for text in (card, describe(emulator.info)):
+    for text in (card, describe(emulator.info, {})):
         assert "asinh mag (b = 25, zero point 30)" in text
         assert "arcsec (log10)" in text
 

@@ -28,7 +28,7 @@ def validate():
     standardizer = Standardizer.for_schema(toy_schema(), width=8, depth=1)
     standardizer.adapt(rows["condition"], rows["measured"])
     validator = Validator(
-        standardizer, toy_schema(), rows["condition"], rows["measured"], 2, draws=4, seed=0
+        standardizer, toy_schema(), rows["condition"], rows["measured"], draws=4, seed=0
     )
     return SimpleNamespace(validator=validator, result=None, scores={}, seconds=0.0)
 
