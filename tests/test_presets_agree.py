@@ -68,7 +68,8 @@ class Prepared:
         if self.preset in MAGNITUDES:
             mag = mag + self.world.extinction[rows, "griz".index(band)]
             flux = 10 ** (0.4 * (ZERO_POINT - mag))
-            return flux, 2 * MAG_ROUNDING * flux
+            # float32: the catalogue, dust, the shards, and log10, whose last bits vary with the CPU.
+            return flux, 3 * MAG_ROUNDING * flux
         (column,) = [column for column in self.schema.measured if column.name == name]
         softening = column.softening
         pogson = 2.5 / np.log(10)
