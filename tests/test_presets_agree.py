@@ -68,7 +68,7 @@ class Prepared:
         if self.preset in MAGNITUDES:
             mag = mag + self.world.extinction[rows, "griz".index(band)]
             flux = 10 ** (0.4 * (ZERO_POINT - mag))
-            # float32: the catalogue, dust, the shards, and log10, whose last bits vary with the CPU.
+            # float32: catalogue, dust, shards, and log10, whose last bits vary with the processor.
             return flux, 3 * MAG_ROUNDING * flux
         (column,) = [column for column in self.schema.measured if column.name == name]
         softening = column.softening
