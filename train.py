@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Train an emulator: settings -> shards -> fit -> export. ``python train.py --help`` tells how."""
 
 import sys

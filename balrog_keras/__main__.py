@@ -1,14 +1,19 @@
-"""python -m balrog_keras: train, evaluate, emulate, info, sweep, export-onnx."""
+# PYTHON_ARGCOMPLETE_OK
+"""python -m balrog_keras: train, evaluate, emulate, info, sweep, export-onnx, doctor and more."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from importlib import import_module
+from typing import Any
+
+from data_prep.command_line import CommandParser, complete
 
 __all__ = ["main"]
 
-# Commands whose options are parsed by a module of their own.
+# Each command's options are parsed by a module of its own.
 _OWN_PARSERS = {
     "train": "train_command",
     "evaluate": "evaluate_command",
@@ -18,9 +23,24 @@ _OWN_PARSERS = {
     "info": "info_command",
     "maps": "maps_command",
     "magnification": "magnification_command",
+    "doctor": "doctor_command",
 }
-_EXAMPLES = """\
+_HELP = {
+    "train": "the same as train.py",
+    "evaluate": "the same as evaluate.py",
+    "emulate": "draw for a catalogue of any size",
+    "sweep": "search for good settings",
+    "export-onnx": "write for onnxruntime",
+    "info": "what an exported emulator is",
+    "maps": "paint maps of completeness and depth",
+    "magnification": "response of counts to lensing",
+    "doctor": "check this installation, in about ten seconds",
+}
+_DESCRIPTION = """\
+Train emulators of a survey's measurement and draw from them. Each command has a --help of its own.
+
 examples:
+  python -m balrog_keras doctor
   python -m balrog_keras emulate saved_models/mini-balrog --catalog truth.parquet \\
       --maps maps --seed 1 --out measured.parquet
   python -m balrog_keras emulate saved_models/mini-balrog --catalog detection.fits \\
@@ -32,31 +52,30 @@ examples:
 """
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m balrog_keras",
-        description="Train emulators of a survey's measurement and draw from them.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, script in (("train", "train.py"), ("evaluate", "evaluate.py")):
-        commands.add_parser(name, help=f"the same as {script}; see its --help", add_help=False)
-    commands.add_parser("sweep", help="search for good settings; see its --help", add_help=False)
-    commands.add_parser("export-onnx", help="write for onnxruntime; see its --help", add_help=False)
-    commands.add_parser("info", help="what an exported emulator is", add_help=False)
-    commands.add_parser("emulate", help="draw for a catalogue; see its --help", add_help=False)
-    commands.add_parser("maps", help="paint maps of completeness and depth", add_help=False)
-    commands.add_parser("magnification", help="response of counts to lensing", add_help=False)
+def _parser() -> CommandParser:
+    parser = CommandParser("python -m balrog_keras", _DESCRIPTION)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in _OWN_PARSERS:
+        text, prog = _HELP.get(name), f"{parser.prog} {name}"
+        commands.add_parser(name, help=text, prog=prog, add_help=False)
+    return parser
+
+
+def _module(name: str) -> Any:
+    return import_module(f"balrog_keras.{_OWN_PARSERS[name]}")
+
+
+def _command_parser(name: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = _module(name)._parser()
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; gives the exit code (0 done, 1 bad input, 2 usage, 130 Ctrl-C)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    complete(_parser, {name: partial(_command_parser, name) for name in _OWN_PARSERS})
     if arguments and arguments[0] in _OWN_PARSERS:
-        command_main = import_module(f"balrog_keras.{_OWN_PARSERS[arguments[0]]}").main
-        return int(command_main(arguments[1:]))
+        return int(_module(arguments[0]).main(arguments[1:]))
     _parser().parse_args(arguments)
     return 2
 

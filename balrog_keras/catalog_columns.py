@@ -14,7 +14,7 @@ import numpy as np
 
 from balrog_keras.conditions import conditions_of, open_maps, row_ids_of
 from data_prep.catalogs import Catalog, Element
-from data_prep.errors import BalrogError
+from data_prep.errors import BalrogError, did_you_mean
 from data_prep.photometry import extinction_of
 from data_prep.preparation.column_values import EXTINCTION, column_values
 from data_prep.preset import EBV, Preset, Source
@@ -110,6 +110,7 @@ class ConditionReader:
     ) -> None:
         self._info, self._schema = emulator.info, emulator.schema
         self._catalog, self._columns = catalog, columns
+        self._check_names()
         # Sources and units are the preset's, what they become is the emulator's.
         preset = columns.preset
         self._preset = replace(preset, schema=emulator.schema) if preset else None
@@ -142,6 +143,15 @@ class ConditionReader:
     @property
     def _conditions(self) -> tuple[Column, ...]:
         return self._schema.truth + self._schema.survey
+
+    def _check_names(self) -> None:
+        known = self._schema.condition_names
+        for name in self._columns.conditions:
+            if name not in known:
+                raise BalrogError(
+                    f"--columns takes CONDITION=COLUMN with one of the conditions "
+                    f"{', '.join(known)}; {name} is none{did_you_mean(name, known)}"
+                )
 
     def _kept(self) -> tuple[str, ...]:
         """Columns to copy to the output, all of them numbers."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.errors import BalrogError
+from data_prep.errors import BalrogError, did_you_mean
 from data_prep.schema import Schema
 from data_prep.survey_maps import SurveyMaps
 
@@ -72,11 +71,9 @@ def open_maps(
 
 def _column(columns: Mapping[str, np.ndarray], name: str, purpose: str) -> np.ndarray:
     if name not in columns:
-        close = difflib.get_close_matches(name, list(columns), n=3)
-        hint = f" (did you mean {', '.join(close)}?)" if close else ""
         raise BalrogError(
             f"the table must have a column {name!r} {purpose}; it has "
-            f"{', '.join(map(str, columns))}{hint}"
+            f"{', '.join(map(str, columns))}{did_you_mean(name, columns)}"
         )
     values = np.asarray(columns[name])
     if values.ndim != 1 or values.dtype.kind in "USMm":

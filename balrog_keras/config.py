@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from data_prep.errors import BalrogError
+from data_prep.errors import BalrogError, did_you_mean
 
 __all__ = ["Settings"]
 
@@ -168,7 +168,8 @@ class Settings:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise BalrogError(f"unknown settings {unknown}; known are {sorted(known)}")
+            meant = "".join(did_you_mean(name, known, 1) for name in unknown)
+            raise BalrogError(f"unknown settings {unknown}; known are {sorted(known)}{meant}")
         return cls(**values)
 
     def differences(self, other: Settings) -> dict[str, tuple[Any, Any]]:

@@ -6,13 +6,10 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from data_prep.command_line import CommandParser, add_verbosity
 from data_prep.console import run_command
 from data_prep.errors import BalrogError
-
-if TYPE_CHECKING:
-    from balrog_keras.catalog_columns import CatalogColumns
 
 __all__ = ["main"]
 
@@ -32,18 +29,14 @@ examples:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m balrog_keras emulate",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("python -m balrog_keras emulate", _DESCRIPTION)
     add = parser.add_argument
     add("emulator", type=Path, help="saved_models/NAME")
     add("--catalog", type=Path, required=True,
         help="truth catalogue: FITS, HDF5, Parquet (file or directory), HATS or CSV")  # fmt: skip
     add("--out", type=Path, required=True, help="measured catalogue; by its ending .parquet, "
         ".fits, .hdf5, .hats, or without one a directory of Parquet files")  # fmt: skip
-    add("--quiet", action="store_true", help="log warnings and errors only")
+    add_verbosity(parser)
     add("--resume", action="store_true", help="go on with an interrupted job, if there is one")
     _add_input(parser.add_argument_group("what is in the catalogue"))
     _add_draws(parser.add_argument_group("what is drawn"))
@@ -85,33 +78,11 @@ def _add_draws(group: argparse._ArgumentGroup) -> None:
         "these too: flux, nJy, mag, 'asinh mag'; adds columns as meas_mag_r_flux")  # fmt: skip
 
 
-def _columns(options: argparse.Namespace) -> CatalogColumns:
-    from balrog_keras.catalog_columns import CatalogColumns
-    from data_prep.preset import load_preset
-
-    names = {"--columns": options.columns, "--ra": options.ra, "--dec": options.dec,
-             "--row-id": options.row_id}  # fmt: skip
-    if options.preset:
-        both = [option for option, given in names.items() if given]
-        if both:
-            raise BalrogError(f"--preset names the columns itself: leave out {', '.join(both)}")
-        return CatalogColumns.of_preset(load_preset(options.preset), options.keep)
-    pairs = [text.partition("=") for text in options.columns]
-    wrong = [name + equals + column for name, equals, column in pairs if not equals]
-    if wrong:
-        raise BalrogError(f"--columns takes CONDITION=COLUMN, found {', '.join(wrong)}")
-    return CatalogColumns(
-        {name: (column,) for name, _, column in pairs},
-        ((options.ra or "ra",), (options.dec or "dec",)),
-        (options.row_id,) if options.row_id else (),
-        options.keep,
-    )
-
-
 def _emulate(options: argparse.Namespace, command: str) -> int:
     from balrog_keras.catalog_emulation import emulate_catalog
     from balrog_keras.draw_plan import DrawPlan
     from balrog_keras.emulator import Emulator
+    from balrog_keras.truth_options import truth_columns
 
     if options.members and options.member is not None:
         raise BalrogError("--member picks one member and --members takes all: give one of them")
@@ -125,7 +96,7 @@ def _emulate(options: argparse.Namespace, command: str) -> int:
         in_domain=options.in_domain,
         units=tuple(options.units),
     )
-    columns = _columns(options)
+    columns = truth_columns(options, options.keep)
     emulator = Emulator.load(options.emulator)
     done = emulate_catalog(
         emulator, options.catalog, options.out, options.maps, plan, columns,
@@ -145,4 +116,6 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     command = shlex.join(["python", "-m", "balrog_keras", "emulate", *arguments])
-    return run_command(lambda: _emulate(options, command), quiet=options.quiet)
+    return run_command(
+        lambda: _emulate(options, command), options.quiet, verbose=options.verbose
+    )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.command_line import CommandParser, add_verbosity
 from data_prep.console import run_command
 
 __all__ = ["evaluate_bundle", "main"]
@@ -23,17 +24,13 @@ two-sample statistic. An emulator with a detection model is also judged on the d
 split, and the members of an ensemble are compared. The exit code is 0 whether or not the bars are
 met; they are in the report.
 
-example:
+examples:
   python evaluate.py saved_models/first --data shards --out evaluation
 """
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="evaluate.py",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("evaluate.py", _DESCRIPTION)
     add = parser.add_argument
     add("emulator", type=Path, help="saved_models/NAME")
     add("--data", type=Path, required=True, help="shards made by python -m data_prep prepare")
@@ -43,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-rows", type=int, help="use at most this many test rows, chosen at random")
     add("--record", action="store_true",
         help="also write the verdict into the emulator's metrics.json and model card")  # fmt: skip
-    add("--quiet", action="store_true", help="log warnings and errors only")
+    add_verbosity(parser)
     return parser
 
 
@@ -179,4 +176,4 @@ def main(arguments: list[str] | None = None) -> int:
         print(options.out / "report.html")
         return 0
 
-    return run_command(command, quiet=options.quiet)
+    return run_command(command, options.quiet, verbose=options.verbose)

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from data_prep.command_line import CommandParser, add_verbosity
 from data_prep.console import run_command
 
 __all__ = ["main"]
@@ -22,14 +23,11 @@ examples:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m balrog_keras info",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("python -m balrog_keras info", _DESCRIPTION)
     parser.add_argument("emulator", type=Path, help="saved_models/NAME")
     parser.add_argument("--json", action="store_true", help="print emulator.json, with the scores "
         "of metrics.json as metrics")  # fmt: skip
+    add_verbosity(parser)
     return parser
 
 
@@ -50,4 +48,4 @@ def _info(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Print; gives the exit code (0 done, 1 bad input, 2 usage, 130 Ctrl-C)."""
     options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
-    return run_command(lambda: _info(options))
+    return run_command(lambda: _info(options), options.quiet, verbose=options.verbose)

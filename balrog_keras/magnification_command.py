@@ -16,6 +16,7 @@ from balrog_keras.truth_options import (
     selection_cuts,
     truth_columns,
 )
+from data_prep.command_line import CommandParser
 from data_prep.console import run_command
 from data_prep.errors import BalrogError, require
 from data_prep.files import atomic_path, write_json
@@ -45,11 +46,7 @@ examples:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m balrog_keras magnification",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("python -m balrog_keras magnification", _DESCRIPTION)
     add_truth_options(parser)
     add = parser.add_argument
     add("--maps", type=Path, help="directory of survey property maps")
@@ -154,4 +151,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure responses; gives the exit code (0 done, 1 bad input, 2 usage, 130 Ctrl-C)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    return run_command(lambda: _magnification(options, arguments), quiet=options.quiet)
+    return run_command(
+        lambda: _magnification(options, arguments), options.quiet, verbose=options.verbose
+    )

@@ -15,6 +15,7 @@ from balrog_keras.truth_options import (
     selection_cuts,
     truth_columns,
 )
+from data_prep.command_line import CommandParser
 from data_prep.console import run_command
 from data_prep.errors import BalrogError, require
 
@@ -37,11 +38,7 @@ examples:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m balrog_keras maps",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("python -m balrog_keras maps", _DESCRIPTION)
     add_truth_options(parser)
     add = parser.add_argument
     add("--maps", type=Path, required=True, help="directory of survey property maps")
@@ -119,4 +116,4 @@ def main(arguments: list[str] | None = None) -> int:
     """Paint maps; gives the exit code (0 done, 1 bad input, 2 usage, 130 Ctrl-C)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    return run_command(lambda: _maps(options, arguments), quiet=options.quiet)
+    return run_command(lambda: _maps(options, arguments), options.quiet, verbose=options.verbose)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data_prep.errors import BalrogError
+from data_prep.errors import BalrogError, did_you_mean
 from data_prep.expressions import evaluate, names_in
 from data_prep.photometry import convert
 from data_prep.preset import Preset
@@ -121,7 +121,7 @@ def read_cuts(texts: Sequence[str], schema: Schema) -> list[MeasuredCut]:
         if unknown:
             raise BalrogError(
                 f"--cut {text!r} may use the measured columns {', '.join(columns)}; found "
-                f"{', '.join(unknown)}"
+                f"{', '.join(unknown)}{did_you_mean(unknown[0], columns)}"
             )
         if evaluate(text, {name: np.ones(1) for name in names}, "--cut").dtype != bool:
             raise BalrogError(f"--cut must be a comparison, as 'meas_mag_i < 22'; found {text!r}")

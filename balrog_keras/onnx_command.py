@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from data_prep.command_line import CommandParser, add_verbosity
 from data_prep.console import run_command
 
 __all__ = ["main"]
@@ -16,21 +17,17 @@ Write an exported emulator's networks as ONNX, for pipelines without TensorFlow:
 onnx.json (columns, units, training range, checksums). What onnxruntime draws is compared with the
 SavedModel first. Needs the extra onnx.
 
-example:
+examples:
   python -m balrog_keras export-onnx saved_models/mini-balrog --out onnx/mini-balrog
 """
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m balrog_keras export-onnx",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("python -m balrog_keras export-onnx", _DESCRIPTION)
     add = parser.add_argument
     add("emulator", type=Path, help="saved_models/NAME")
     add("--out", type=Path, required=True, help="directory; an earlier export there is replaced")
-    add("--quiet", action="store_true", help="log warnings and errors only")
+    add_verbosity(parser)
     return parser
 
 
@@ -49,4 +46,4 @@ def _export(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Export; gives the exit code (0 done, 1 bad input, 2 usage, 130 Ctrl-C)."""
     options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
-    return run_command(lambda: _export(options), quiet=options.quiet)
+    return run_command(lambda: _export(options), options.quiet, verbose=options.verbose)

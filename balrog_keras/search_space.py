@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import yaml
 
 from balrog_keras.config import Settings
-from data_prep.errors import BalrogError
+from data_prep.errors import BalrogError, did_you_mean
 
 if TYPE_CHECKING:
     import optuna
@@ -77,7 +77,10 @@ def check_space(space: Space, base: Settings) -> Space:
     kinds = get_type_hints(Settings)
     for name in space:
         if name not in kinds:
-            raise BalrogError(f"search space: no setting {name!r}; known are {sorted(kinds)}")
+            raise BalrogError(
+                f"search space: no setting {name!r}; known are {sorted(kinds)}"
+                f"{did_you_mean(name, kinds)}"
+            )
         if name == "seed":
             raise BalrogError(
                 "search space: seed cannot be varied, each trial has its own; remove it"

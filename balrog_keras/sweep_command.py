@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from balrog_keras.allocator import keep_freed_memory
 from balrog_keras.config import Settings
 from balrog_keras.search_space import DEFAULT_SPACE, read_space
+from data_prep.command_line import add_verbosity, settings_parser
 from data_prep.console import run_command
 from data_prep.errors import BalrogError, require
 
@@ -29,14 +29,7 @@ examples:
 
 
 def _parser() -> Any:
-    from jsonargparse import ArgumentParser, DefaultHelpFormatter
-
-    class Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-        """Keep the examples as they are written."""
-
-    parser = ArgumentParser(
-        prog="python -m balrog_keras sweep", description=_DESCRIPTION, formatter_class=Formatter
-    )
+    parser = settings_parser("python -m balrog_keras sweep", _DESCRIPTION)
     add = parser.add_argument
     add("--data", type=Path, required=True, help="shards made by python -m data_prep prepare")
     add("--name", type=str, required=True, help="name of the study; it is kept in runs/NAME")
@@ -47,7 +40,7 @@ def _parser() -> Any:
     add("--timeout", type=float, help="start no further trial after so many seconds")
     add("--storage", type=str, help="URL of the study's database (default runs/NAME/study.db)")
     add("--runs", type=Path, default=Path("runs"), help="where runs are kept")
-    add("--quiet", action="store_true", help="log warnings and errors only")
+    add_verbosity(parser)
     parser.add_class_arguments(Settings)
     return parser
 
@@ -79,4 +72,5 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the sweep; gives the exit code (0 done, 1 bad input, 2 usage, 128 + signal)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     keep_freed_memory()
-    return run_command(lambda: _sweep(arguments), quiet="--quiet" in arguments)
+    verbose = "--verbose" in arguments
+    return run_command(lambda: _sweep(arguments), "--quiet" in arguments, verbose=verbose)

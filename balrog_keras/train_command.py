@@ -12,6 +12,7 @@ from balrog_keras.allocator import keep_freed_memory
 from balrog_keras.config import Settings
 from balrog_keras.fine_tune import tuned_defaults
 from balrog_keras.runs import Run
+from data_prep.command_line import add_verbosity, settings_parser
 from data_prep.console import run_command
 from data_prep.errors import require
 
@@ -32,12 +33,7 @@ examples:
 
 
 def _parser() -> Any:
-    from jsonargparse import ArgumentParser, DefaultHelpFormatter
-
-    class Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-        """Keep the examples as they are written."""
-
-    parser = ArgumentParser(prog="train.py", description=_DESCRIPTION, formatter_class=Formatter)
+    parser = settings_parser("train.py", _DESCRIPTION)
     add = parser.add_argument
     add("--data", type=Path, required=True, help="shards made by python -m data_prep prepare")
     add("--name", type=str, required=True, help="name of the run and of the emulator")
@@ -73,7 +69,7 @@ def _parser() -> Any:
     )
     add("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     add("--saved_models", type=Path, default=Path("saved_models"), help="where emulators are kept")
-    add("--quiet", action="store_true", help="log warnings and errors only")
+    add_verbosity(parser)
     parser.add_class_arguments(Settings)
     return parser
 
@@ -120,4 +116,5 @@ def main(arguments: list[str] | None = None) -> int:
     """Run train.py; gives the exit code (0 done, 1 bad input, 2 usage, 128 + signal)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     keep_freed_memory()
-    return run_command(lambda: _train(arguments), quiet="--quiet" in arguments)
+    verbose = "--verbose" in arguments
+    return run_command(lambda: _train(arguments), "--quiet" in arguments, verbose=verbose)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from balrog_keras.catalog_columns import CatalogColumns
 from balrog_keras.measured_cuts import MeasuredCut, preset_cuts, read_cuts
+from data_prep.command_line import add_verbosity
 from data_prep.errors import BalrogError
 from data_prep.files import sha256_of
 from data_prep.preset import load_preset
@@ -39,11 +41,11 @@ def add_truth_options(parser: argparse.ArgumentParser) -> None:
     add("--cuts-of", metavar="PRESET", help="apply this preset's cuts on measured columns too")
     # Commands that need positions or ids add options for them.
     parser.set_defaults(ra=None, dec=None, row_id=None)
-    add("--quiet", action="store_true", help="log warnings and errors only")
+    add_verbosity(parser)
 
 
-def truth_columns(options: argparse.Namespace) -> CatalogColumns:
-    """Where the catalogue has its columns.
+def truth_columns(options: argparse.Namespace, keep: Sequence[str] = ()) -> CatalogColumns:
+    """Where the catalogue has its columns, those to keep among them.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def truth_columns(options: argparse.Namespace) -> CatalogColumns:
         both = [option for option, given in names.items() if given]
         if both:
             raise BalrogError(f"--preset names the columns itself: leave out {', '.join(both)}")
-        return CatalogColumns.of_preset(load_preset(options.preset))
+        return CatalogColumns.of_preset(load_preset(options.preset), keep)
     pairs = [text.partition("=") for text in options.columns]
     wrong = [name + equals + column for name, equals, column in pairs if not equals]
     if wrong:
@@ -65,6 +67,7 @@ def truth_columns(options: argparse.Namespace) -> CatalogColumns:
         {name: (column,) for name, _, column in pairs},
         ((options.ra or "ra",), (options.dec or "dec",)),
         (options.row_id,) if options.row_id else (),
+        keep,
     )
 
 

@@ -1,18 +1,47 @@
-"""What all commands share: logging set up once, errors as one line, exit codes."""
+"""What all commands share: logging set up once, errors as one line, exit codes, colours."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from typing import TextIO
 
 from data_prep.errors import BalrogError
 
-__all__ = ["run_command"]
+__all__ = ["paint", "run_command"]
+
+# Loggers of this project; those of other packages stay at INFO with --verbose.
+_OURS = ("balrog_keras", "data_prep")
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 
 
-def run_command(command: Callable[[], int], quiet: bool = False) -> int:
+def paint(text: str, colour: str, stream: TextIO) -> str:
+    """Text in a colour if `stream` is a terminal that shows any, else the text.
+
+    Parameters
+    ----------
+    text : str
+        What to print.
+    colour : {"red", "green", "yellow", "bold"}
+        What it looks like on a terminal.
+    stream : file
+        Where it is printed. Colours are left out where the environment has a ``NO_COLOR`` that is
+        not empty (https://no-color.org), or ``TERM=dumb``.
+
+    Returns
+    -------
+    str
+    """
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if plain or not stream.isatty():
+        return text
+    return f"\033[{_COLOURS[colour]}m{text}\033[0m"
+
+
+def run_command(command: Callable[[], int], quiet: bool = False, *, verbose: bool = False) -> int:
     """Run a command as a process' main: logging to standard error, errors as one line.
 
     Parameters
@@ -21,6 +50,9 @@ def run_command(command: Callable[[], int], quiet: bool = False) -> int:
         Gives the exit code.
     quiet : bool
         Log warnings and errors only.
+    verbose : bool
+        Log debug messages of this project too, with the module of each line, and print the
+        traceback of an error before its line.
 
     Returns
     -------
@@ -33,16 +65,22 @@ def run_command(command: Callable[[], int], quiet: bool = False) -> int:
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
     logging.basicConfig(
         level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(message)s",
+        format="%(asctime)s %(name)s: %(message)s" if verbose else "%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
     for chatty in ("absl", "tensorflow", "matplotlib", "jax", "numexpr"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    if verbose:
+        for ours in _OURS:
+            logging.getLogger(ours).setLevel(logging.DEBUG)
     try:
         return command()
     except (BalrogError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        if verbose:
+            traceback.print_exc()
+        shown = paint("error:", "red", sys.stderr)
+        print(f"{shown} {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

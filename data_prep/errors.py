@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+from collections.abc import Iterable
 from types import ModuleType
 
-__all__ = ["BalrogError", "MissingExtraError", "require"]
+__all__ = ["BalrogError", "MissingExtraError", "did_you_mean", "require"]
 
 
 class BalrogError(ValueError):
@@ -14,6 +16,37 @@ class BalrogError(ValueError):
 
 class MissingExtraError(BalrogError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
+    """A question that names what is close to a misspelt name, ``""`` if nothing is.
+
+    Parameters
+    ----------
+    name : str
+        As given by the user.
+    known : iterable of str
+        Names that exist.
+    most : int
+        Most names in the question.
+
+    Returns
+    -------
+    str
+        Starts with a blank, to be put behind a message.
+
+    Examples
+    --------
+    >>> did_you_mean("des-y3-sot", ["des-y3-sof", "des-y6", "lsst-ssi"], most=1)
+    ' (did you mean des-y3-sof?)'
+    >>> did_you_mean("hubble", ["des-y3-sof", "des-y6"])
+    ''
+    """
+    # Some names join words by "-" and others by "_"; catalogues' columns are upper or lower case.
+    plain = {each.casefold().replace("_", "-"): each for each in map(str, known)}
+    close = difflib.get_close_matches(name.casefold().replace("_", "-"), plain, n=most)
+    found = [plain[each] for each in close if plain[each] != name]
+    return f" (did you mean {' or '.join(found)}?)" if found else ""
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_prep.command_line import add_examples
 from data_prep.errors import BalrogError
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Parser of the sub-command.
     """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES
+    add_examples(parser, _EXAMPLES)
     parser.add_argument(
         "path", type=Path, metavar="FILE|DIR",
         help="map, catalogue, shards, or directory of them; FILE#COLUMN picks a map's column",

@@ -7,9 +7,18 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from data_prep.catalogs import Catalog
+from data_prep.command_line import add_examples
 from data_prep.errors import BalrogError
 
 __all__ = ["PrepareSettings", "add_arguments", "settings_from"]
+
+_EXAMPLES = """\
+examples:
+  python -m data_prep prepare --catalog matched.fits --detection all.fits --maps maps --out shards
+  python -m data_prep prepare --preset my/survey.yaml --catalog matched.parquet \\
+      --detection all.parquet --maps maps --out shards --split sky+parent --workers 4
+  python -m data_prep prepare --catalog matched.fits --maps maps --out shards --resume
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +123,7 @@ class PrepareSettings:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``python -m data_prep prepare``."""
+    add_examples(parser, _EXAMPLES)
     optional = [field for field in fields(PrepareSettings) if field.default is not MISSING]
     parser.set_defaults(**{field.name: field.default for field in optional})
     add = parser.add_argument

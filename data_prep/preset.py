@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_prep.errors import BalrogError
+from data_prep.errors import BalrogError, did_you_mean
 from data_prep.preset_values import check_keys, choice, list_of, number, strings
 from data_prep.preset_yaml import read_column, read_cut, read_detected
 from data_prep.schema import Column, Schema
@@ -24,6 +24,7 @@ __all__ = [
     "Softening",
     "Source",
     "load_preset",
+    "shipped_presets",
 ]
 
 # The map that extinctions use, among the survey properties.
@@ -150,6 +151,17 @@ def load_preset(name_or_path: str | os.PathLike[str]) -> Preset:
     return _preset(_extended(path, ()), str(path))
 
 
+def shipped_presets() -> tuple[str, ...]:
+    """Names of the presets that come with this package, in alphabetical order.
+
+    Examples
+    --------
+    >>> "des-y3-sof" in shipped_presets()
+    True
+    """
+    return tuple(sorted(file.stem for file in _SHIPPED.glob("*.yaml")))
+
+
 def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     """Content of a preset; what it lacks is that of the preset that it extends."""
     if path in extending:
@@ -166,10 +178,10 @@ def _preset_path(name_or_path: str | os.PathLike[str], beside: Path) -> Path:
     if path.suffix not in (".yaml", ".yml"):
         path = _SHIPPED / f"{name_or_path}.yaml"
     if not path.is_file():
-        shipped = ", ".join(sorted(file.stem for file in _SHIPPED.glob("*.yaml")))
+        shipped = shipped_presets()
         raise BalrogError(
-            f"--preset must be a shipped preset ({shipped}) or the path of a .yaml file; "
-            f"{name_or_path} is neither"
+            f"--preset must be a shipped preset ({', '.join(shipped)}) or the path of a .yaml "
+            f"file; {name_or_path} is neither{did_you_mean(str(name_or_path), shipped)}"
         )
     return path
 

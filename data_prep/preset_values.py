@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from data_prep.errors import BalrogError
+from data_prep.errors import BalrogError, did_you_mean
 
 __all__ = ["check_keys", "choice", "flag", "list_of", "number", "strings"]
 
@@ -16,11 +16,12 @@ def check_keys(content: Any, required: set[str], allowed: set[str], where: str) 
         raise BalrogError(f"{where} must be a mapping of keys to values, found {content!r}")
     missing, unknown = required - set(content), set(map(str, content)) - allowed
     if missing or unknown:
+        meant = "".join(did_you_mean(name, allowed, 1) for name in sorted(unknown))
         raise BalrogError(
             f"{where} must have the keys {', '.join(sorted(required))}; "
             f"missing: {', '.join(sorted(missing)) or 'none'}; "
             f"unknown: {', '.join(sorted(unknown)) or 'none'} "
-            f"(known: {', '.join(sorted(allowed))})"
+            f"(known: {', '.join(sorted(allowed))}){meant}"
         )
 
 

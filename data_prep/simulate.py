@@ -14,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from data_prep.command_line import add_examples
 from data_prep.errors import BalrogError, require
 from data_prep.files import atomic_directory, write_json
 from data_prep.locks import locked
@@ -34,7 +35,7 @@ examples:
 
 OUT then holds maps/, balrog_detection_catalog (every injection) and balrog_matched_catalog
 (detected only), as FITS and Parquet, and simulation.json.  Next:
-  python -m data_prep prepare --preset des-y3-sof --catalog OUT/balrog_matched_catalog.fits
+  python -m data_prep prepare --preset des-y3-sof --catalog OUT/balrog_matched_catalog.fits \\
       --detection OUT/balrog_detection_catalog.fits --maps OUT/maps --out SHARDS
 """
 
@@ -47,8 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Parser of the sub-command.
     """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES
+    add_examples(parser, _EXAMPLES)
     default = {field.name: field.default for field in fields(SimulateSettings)}
 
     def number(name: str, text: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.command_line import add_examples
 from data_prep.errors import BalrogError
 from data_prep.manifest import MANIFEST_NAME, Manifest
 from data_prep.progress import Progress
@@ -24,10 +25,15 @@ __all__ = ["add_arguments", "run", "verify"]
 logger = logging.getLogger(__name__)
 
 _BLOCK_ROWS = 8_192
+_EXAMPLES = """\
+examples:
+  python -m data_prep verify demo/shards
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``python -m data_prep verify``."""
+    add_examples(parser, _EXAMPLES)
     parser.add_argument("directory", metavar="DIR", help="shards that prepare wrote")
 
 

@@ -130,7 +130,7 @@ def test_missing_column_lists_close_matches_and_all_columns(written):
         open_catalog(path, allow_pickle=True).require(["bal_idd", "balid"], "the id")
     message = str(error.value)
     assert f"{path}: the id needs the column bal_idd or balid, which is missing" in message
-    assert "close matches: bal_id;" in message
+    assert "bal_idd (did you mean bal_id?); balid (did you mean bal_id?);" in message
     assert all(name in message for name in columns)
 
 

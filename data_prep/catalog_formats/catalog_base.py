@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from data_prep.errors import BalrogError
+from data_prep.errors import BalrogError, did_you_mean
 
 __all__ = ["Catalog", "Element", "damaged", "even_pieces", "rebatched", "whole_pieces"]
 
@@ -138,8 +137,7 @@ class Catalog(ABC):
             return element
         names = list(self.widths)
         wanted = [_parse(text, vector_bands)[0] for text in alternatives]
-        close = [match for name in wanted for match in difflib.get_close_matches(name, names)]
-        hint = f"close matches: {', '.join(dict.fromkeys(close))}; " if close else ""
+        hint = "".join(f"{each}{hint}; " for each in wanted if (hint := did_you_mean(each, names)))
         remarks = "".join(f"{remark}; " for name in wanted if (remark := self._remark(name)))
         raise BalrogError(
             f"{self.path}: {needed_for} needs the column {' or '.join(wanted)}, which is missing; "
