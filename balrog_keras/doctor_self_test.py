@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from balrog_keras.config import Settings
+from data_prep.errors import BalrogError
+
 __all__ = ["self_test"]
 
 _MATRIX, _PRODUCTS = 1024, 8
@@ -16,19 +19,22 @@ _STEPS, _ROWS = 8, 65_536
 _CONDITIONS, _MEASURED = 9, 3
 
 
-def self_test(emulator: Path | None) -> dict[str, Any]:
+def self_test(emulator: Path | None, settings: Settings | None = None) -> dict[str, Any]:
     """Compute a little of everything on TensorFlow's default device.
 
     Parameters
     ----------
     emulator : path, optional
         ``saved_models/NAME`` to draw with; None: the networks that were just trained.
+    settings : Settings, optional
+        Networks to train; the default ones without XLA, whose compilation would take longer than
+        all the rest.
 
     Returns
     -------
     dict
-        ``matmul_gflops`` (float32, best of three), ``training_galaxies_per_second`` (default
-        networks without XLA: less than train.py reaches), ``drawn_galaxies_per_second``,
+        ``matmul_gflops`` (float32, best of three), ``training_galaxies_per_second`` (without
+        XLA less than train.py reaches), ``drawn_galaxies_per_second``,
         ``drawn_with``, and ``seconds`` of each part.
 
     Raises
@@ -47,7 +53,7 @@ def self_test(emulator: Path | None) -> dict[str, Any]:
         return value
 
     result["matmul_gflops"] = timed("matmul", _matmul_gflops)
-    generator, rate = timed("training", _train)
+    generator, rate = timed("training", lambda: _train(settings or Settings(xla=False)))
     result["training_galaxies_per_second"] = rate
     draw = _trained_draw(generator)
     result["drawn_with"] = "the networks of this test"
@@ -82,14 +88,12 @@ def _matmul_gflops() -> float:
     return round(2e-9 * _MATRIX**3 * _PRODUCTS / _best_seconds(work), 1)
 
 
-def _train() -> tuple[Any, float]:
-    """Train the default networks on random rows; gives the generator, and galaxies per second."""
+def _train(settings: Settings) -> tuple[Any, float]:
+    """Train networks on random rows; gives the generator, and galaxies per second."""
     import tensorflow as tf
 
     from balrog_keras.building import build_gan
-    from balrog_keras.config import Settings
 
-    settings = Settings(xla=False)
     gan = build_gan(settings, _CONDITIONS, _MEASURED)
     rows = settings.critic_steps * settings.batch_size
     batch = (
@@ -135,8 +139,6 @@ def _emulator_draw(directory: Path) -> Callable[[int], np.ndarray]:
 
 
 def _draw_rate(draw: Callable[[int], np.ndarray]) -> float:
-    from data_prep.errors import BalrogError
-
     whole, part = draw(_ROWS), draw(_ROWS // 2)
     _require_finite(float(whole.sum(dtype=np.float64)), "a draw")
     if not np.allclose(whole[: len(part)], part, atol=1e-4):
@@ -148,8 +150,6 @@ def _draw_rate(draw: Callable[[int], np.ndarray]) -> float:
 
 
 def _require_finite(value: float, what: str) -> None:
-    from data_prep.errors import BalrogError
-
     if not np.isfinite(value):
         raise BalrogError(
             f"{what} must give finite numbers, found {value}; this build of TensorFlow is not to "
