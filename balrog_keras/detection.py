@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from balrog_keras.networks import hidden_layers
 from balrog_keras.transforms import transformed, transforms_of
 from data_prep.schema import Schema
 
@@ -61,15 +62,7 @@ class DetectionModel(keras.Model):
         self.num_conditions = num_conditions
         self.condition_transforms = condition_transforms or ["identity"] * num_conditions
         self.width, self.depth, self.activation, self.seed = width, depth, activation, seed
-        self.hidden = [
-            keras.layers.Dense(
-                width,
-                activation=activation,
-                kernel_initializer=keras.initializers.HeNormal(seed=seed + index),
-                name=f"hidden_{index}",
-            )
-            for index in range(depth)
-        ]
+        self.hidden = hidden_layers(width, depth, activation, seed)
         self.head = keras.layers.Dense(
             1, kernel_initializer=keras.initializers.GlorotNormal(seed=seed + depth), name="head"
         )

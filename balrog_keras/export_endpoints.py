@@ -11,7 +11,6 @@ from balrog_keras.blocks import BLOCK_ROWS, in_blocks
 from balrog_keras.domain import DomainModel
 from balrog_keras.keyed_noise import keyed_normals, keyed_uniform
 from balrog_keras.members import Member
-from balrog_keras.quick_silu import quick_silu
 from data_prep.schema import Schema
 
 __all__ = ["EmulatorModule"]
@@ -166,14 +165,7 @@ class EmulatorModule(tf.Module):
         if self.detection is not None:
             endpoints["detection_probability"] = (self.detection_probability, {})
             endpoints["emulate_detected"] = (self.emulate_detected, keys | member)
-        with quick_silu(self._networks()):
-            return {
-                name: tf.function(function).get_concrete_function(**inputs, **columns)
-                for name, (function, inputs) in endpoints.items()
-            }
-
-    def _networks(self) -> list[Any]:
-        networks = [] if self.detection is None else [self.detection]
-        for each in self.members:
-            networks += [*each.generator.conditioners, each.standardizer.location_scale_network]
-        return networks
+        return {
+            name: tf.function(function).get_concrete_function(**inputs, **columns)
+            for name, (function, inputs) in endpoints.items()
+        }

@@ -6,18 +6,20 @@ from typing import Any
 
 import keras
 
+from balrog_keras.activations import activation_named
+
 # Bound of |ln(scale)| in units of the global spread: keeps a far extrapolation finite.
 _MAX_LOG_SCALE = 8.0
 
-__all__ = ["Critic", "LocationScale", "Perceptron"]
+__all__ = ["Critic", "LocationScale", "Perceptron", "hidden_layers"]
 
 
-def _hidden_layers(width: int, depth: int, activation: str, seed: int) -> list[keras.layers.Layer]:
+def hidden_layers(width: int, depth: int, activation: str, seed: int) -> list[keras.layers.Layer]:
     """Dense layers, He-initialised, each with a seed and a name of its own."""
     return [
         keras.layers.Dense(
             width,
-            activation=activation,
+            activation=activation_named(activation),
             kernel_initializer=keras.initializers.HeNormal(seed=seed + index),
             name=f"hidden_{index}",
         )
@@ -54,7 +56,7 @@ class Perceptron(keras.Model):
         super().__init__(**kwargs)
         self.num_outputs, self.width, self.depth = num_outputs, width, depth
         self.activation, self.seed = activation, seed
-        self.hidden = _hidden_layers(width, depth, activation, seed)
+        self.hidden = hidden_layers(width, depth, activation, seed)
         self.head = keras.layers.Dense(
             num_outputs,
             kernel_initializer=keras.initializers.GlorotNormal(seed=seed + depth),

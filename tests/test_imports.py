@@ -15,10 +15,10 @@ HEAVY = (
 )  # fmt: skip
 # Modules that are about TensorFlow or Keras themselves.
 GRAPH_MODULES = {
-    "blocks", "building", "callbacks", "checkpoints", "datasets", "detection", "detection_fit",
+    "activations", "blocks", "building", "callbacks", "checkpoints", "datasets", "detection", "detection_fit",
     "distribution", "domain", "export", "export_endpoints", "fitting", "generator",
     "generator_fit", "keyed_noise", "losses", "members", "monitor", "networks", "onnx_export",
-    "quick_draw", "quick_silu", "splines", "streaming", "standardizer", "standardizer_fit",
+    "quick_draw", "splines", "streaming", "standardizer", "standardizer_fit",
     "training", "training_data", "validation", "wgan_gp",
 }  # fmt: skip
 
