@@ -1,0 +1,100 @@
+"""Emulators and maps loaded once in each process, however many partitions it gets."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from balrog_keras.bundle import read_description
+from balrog_keras.conditions import open_maps
+from data_prep.errors import BalrogError
+
+if TYPE_CHECKING:
+    from balrog_keras.emulator import Emulator
+
+__all__ = ["description_sha256", "loaded_emulator", "opened_maps"]
+
+# Threads of one process wait for the first of them to load.
+_LOADING = threading.Lock()
+_KEPT = 2
+
+
+def description_sha256(directory: str | Path) -> str:
+    """SHA-256 of an emulator's ``emulator.json``.
+
+    Raises
+    ------
+    BalrogError
+        If the directory is no emulator.
+    """
+    read_description(directory)
+    return hashlib.sha256((Path(directory) / "emulator.json").read_bytes()).hexdigest()
+
+
+def loaded_emulator(directory: str, sha256: str) -> Emulator:
+    """An emulator that is loaded, and its files checked, once in this process.
+
+    Parameters
+    ----------
+    directory, sha256 : str
+        As in :class:`balrog_keras.distributed_partition.PartitionDraws`.
+
+    Raises
+    ------
+    BalrogError
+        If it is another one than the checksum says, or was damaged.
+    """
+    with _LOADING:
+        return _loaded(directory, sha256)
+
+
+@lru_cache(maxsize=_KEPT)
+def _loaded(directory: str, sha256: str) -> Emulator:
+    from balrog_keras.emulator import Emulator
+
+    found = description_sha256(directory)
+    if found != sha256:
+        raise BalrogError(
+            f"emulator {directory} must be the same for all partitions, with SHA-256 {sha256} of "
+            f"its emulator.json; found {found}: copy the same one to every machine"
+        )
+    _share_cores()
+    return Emulator.load(directory)
+
+
+@lru_cache(maxsize=_KEPT)
+def opened_maps(maps: str | None, directory: str, sha256: str, names: tuple[str, ...]) -> Any:
+    """Maps of some survey properties, opened once in this process; use them in one thread only.
+
+    Parameters
+    ----------
+    maps : str or None
+        Directory; None gives None.
+    directory, sha256 : str
+        The emulator's, as for :func:`loaded_emulator`.
+    names : tuple of str
+        Survey properties.
+
+    Raises
+    ------
+    BalrogError
+        If the directory or a map is missing.
+    """
+    return open_maps(maps, _loaded(directory, sha256).info, names)
+
+
+def _share_cores() -> None:
+    """Give TensorFlow as many threads as Dask gave this worker, if it is one and has a choice."""
+    if "distributed" not in sys.modules or "tensorflow" in sys.modules:
+        return
+    try:
+        threads = sys.modules["distributed"].get_worker().state.nthreads
+    except ValueError:  # no task of a worker
+        return
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(threads))

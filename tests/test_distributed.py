@@ -1,0 +1,253 @@
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from balrog_keras.catalog_emulation import CatalogColumns, emulate_catalog
+from balrog_keras.distributed import emulate_partitions
+from balrog_keras.draw_plan import DrawPlan
+from balrog_keras.emulator import Emulator
+from data_prep.errors import BalrogError
+
+dd = pytest.importorskip("dask.dataframe")
+BUNDLE = Path(__file__).parents[1] / "saved_models" / "mini-balrog"
+ROWS = 3_000
+WITH_ALL = {"seed": 3, "detected": True, "in_domain": True}
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    return Emulator.load(BUNDLE)
+
+
+@pytest.fixture(scope="module")
+def truth(emulator):
+    """Rows inside the domain, one of them without an r magnitude."""
+    domain, rng = emulator.info["domain"], np.random.default_rng(0)
+    columns = {
+        name: rng.uniform(
+            *(domain[name]["quantiles"][level] for level in ("0.01", "0.99")), ROWS
+        ).astype("float32")
+        for name in emulator.schema.condition_names
+    }
+    columns["true_mag_r"][5] = np.nan
+    return pd.DataFrame(
+        {
+            **columns, "object_id": rng.permutation(ROWS) + 10**12, "redshift": rng.random(ROWS),
+            "ra": rng.uniform(0, 20, ROWS), "dec": rng.uniform(-5, 5, ROWS),
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def expected(emulator, truth):
+    """What one process draws, by object id."""
+    drawn = emulator.emulate(truth, row_id=truth.object_id.to_numpy(), **WITH_ALL)
+    return drawn.set_index(truth.object_id)
+
+
+def require_same(computed, expected):
+    """Demand the drawn columns of the same objects, to the bit."""
+    found = pd.DataFrame(computed).set_index("row_id")[list(expected)]
+    assert len(found) == len(expected)
+    pd.testing.assert_frame_equal(found.loc[expected.index], expected, check_names=False)
+
+
+@pytest.fixture(params=["threads", "synchronous"])
+def scheduler(request):
+    dask = pytest.importorskip("dask")
+    with dask.config.set(scheduler=request.param):
+        yield
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 7])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_same_bits_in_any_partitions_and_order(truth, expected, partitions, shuffled):
+    rows = truth.sample(frac=1, random_state=partitions) if shuffled else truth
+    lazy = dd.from_pandas(rows, npartitions=partitions, sort=False)
+    drawn = emulate_partitions(lazy, BUNDLE, row_id="object_id", keep=["redshift"], **WITH_ALL)
+    assert drawn.npartitions == partitions
+    computed = drawn.compute()
+    require_same(computed, expected)
+    pd.testing.assert_frame_equal(drawn._meta, computed.iloc[:0])
+    pd.testing.assert_index_equal(computed.index, rows.index)
+    np.testing.assert_array_equal(computed.redshift, rows.redshift)
+
+
+def test_row_numbers_are_those_of_the_whole_table(emulator, truth, scheduler):
+    drawn = emulate_partitions(dd.from_pandas(truth, npartitions=7), BUNDLE, seed=3)
+    names, whole = list(emulator.schema.measured_names), emulator.emulate(truth, seed=3)
+    computed = drawn.compute()
+    np.testing.assert_array_equal(computed.row_id, np.arange(ROWS))
+    pd.testing.assert_frame_equal(computed[names], whole)
+    # Partitions that are picked afterwards keep the numbers of their rows.
+    few = drawn.partitions[4:6].compute()
+    pd.testing.assert_frame_equal(few, computed.loc[few.index])
+
+
+def test_empty_partitions_and_empty_catalogues(truth, expected):
+    lazy = dd.from_pandas(truth, npartitions=7)
+    lazy = dd.concat([lazy.partitions[:3], lazy[lazy.dec > 90], lazy.partitions[3:]])
+    assert 0 in lazy.map_partitions(len).compute().tolist()
+    for options in ({"row_id": "object_id"}, {}):
+        drawn = emulate_partitions(lazy, BUNDLE, **options, **WITH_ALL).compute()
+        assert len(drawn) == ROWS
+    require_same(
+        emulate_partitions(lazy, BUNDLE, row_id="object_id", **WITH_ALL).compute(), expected
+    )
+    nothing = emulate_partitions(lazy[lazy.dec > 90], BUNDLE, seed=3)
+    pd.testing.assert_frame_equal(nothing.compute(), nothing._meta, check_index_type=False)
+
+
+def test_parquet_to_parquet_as_the_command_writes_it(emulator, truth, tmp_path):
+    truth.to_parquet(tmp_path / "truth.parquet")
+    plan = DrawPlan(**WITH_ALL, realizations=2, units=("nJy",))
+    columns = CatalogColumns(row_id=("object_id",), keep=("redshift",))
+    emulate_catalog(emulator, tmp_path / "truth.parquet", tmp_path / "one.parquet", plan=plan,
+                    columns=columns)  # fmt: skip
+    lazy = dd.read_parquet(tmp_path / "truth.parquet").repartition(npartitions=2)
+    drawn = emulate_partitions(lazy, BUNDLE, row_id="object_id", keep=["redshift"],
+                               realizations=2, units=("nJy",), **WITH_ALL)  # fmt: skip
+    drawn.to_parquet(tmp_path / "two", write_index=False)
+    one, two = (pd.read_parquet(tmp_path / name) for name in ("one.parquet", "two"))
+    pd.testing.assert_frame_equal(one, two)
+    assert len(two) == 2 * ROWS
+
+
+def test_survey_properties_from_maps(emulator, truth, tmp_path):
+    healpy = pytest.importorskip("healpy")
+    from data_prep.survey_maps import write_partial_map
+
+    survey = [column.name for column in emulator.schema.survey]
+    pixels = np.unique(healpy.ang2pix(64, truth.ra, truth.dec, nest=True, lonlat=True))[:-3]
+    for number, name in enumerate(survey):
+        source = emulator.info["map_patterns"][name]
+        pattern = source[0] if isinstance(source, list) else next(iter(source["maps"].values()))[0]
+        low, high = (emulator.info["domain"][name]["quantiles"][at] for at in ("0.16", "0.84"))
+        values = np.random.default_rng(number).uniform(low, high, len(pixels))
+        write_partial_map(tmp_path / f"{pattern}.fits", pixels, values, nside=64, unit="")
+    table = truth.drop(columns=survey)
+    whole = emulator.emulate(table, seed=3, maps=tmp_path)
+    lazy = dd.from_pandas(table, npartitions=3)
+    drawn = emulate_partitions(lazy, BUNDLE, seed=3, maps=tmp_path).compute()
+    pd.testing.assert_frame_equal(drawn[list(whole)], whole)
+    assert 1 < whole.meas_mag_i.isna().sum() < ROWS / 2
+
+
+@pytest.fixture(scope="module")
+def lsdb():
+    return pytest.importorskip("lsdb")
+
+
+@pytest.fixture
+def sky(lsdb, truth):
+    return lsdb.from_dataframe(
+        truth, ra_column="ra", dec_column="dec", partition_rows=1_000, margin_threshold=None
+    )
+
+
+def test_lsdb_gives_a_catalogue_with_the_same_bits(lsdb, sky, truth, expected, tmp_path):
+    drawn = emulate_partitions(sky, BUNDLE, row_id="object_id", keep=["redshift"], **WITH_ALL)
+    assert isinstance(drawn, lsdb.catalog.Catalog)
+    assert list(drawn.columns)[:4] == ["row_id", "ra", "dec", "redshift"]
+    assert len(drawn.get_healpix_pixels()) == len(sky.get_healpix_pixels()) > 3
+    computed = drawn.compute()
+    require_same(computed, expected)
+    drawn.write_catalog(tmp_path / "measured.hats", catalog_name="measured")
+    back = lsdb.open_catalog(tmp_path / "measured.hats").compute()
+    require_same(back.astype(dict(computed.dtypes)), expected)
+    assert lsdb.open_catalog(tmp_path / "measured.hats").cone_search(5, 0, 3600).compute().size
+
+
+def test_lsdb_row_numbers_are_in_its_own_order(emulator, sky):
+    drawn = emulate_partitions(sky, BUNDLE, seed=3).compute()
+    whole = emulator.emulate(pd.DataFrame(sky.compute()), seed=3)
+    np.testing.assert_array_equal(drawn.row_id, np.arange(ROWS))
+    np.testing.assert_array_equal(drawn[list(whole)], whole)
+
+
+def test_lsdb_margins_have_the_draws_of_their_rows(lsdb, truth, expected):
+    few = truth.iloc[:200]
+    sky = lsdb.from_dataframe(few, ra_column="ra", dec_column="dec", partition_rows=150,
+                              margin_threshold=3_600)  # fmt: skip
+    margin = emulate_partitions(sky, BUNDLE, row_id="object_id", **WITH_ALL).margin.compute()
+    assert len(margin)
+    unique = pd.DataFrame(margin).drop_duplicates("row_id")
+    require_same(unique, expected.loc[unique.row_id])
+    with pytest.raises(BalrogError, match="with a margin must have row_id=COLUMN"):
+        emulate_partitions(sky, BUNDLE)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"row_id": "id"}, "must have a column 'id' for the row id"),
+        ({"keep": ["size"]}, "must have a column 'size' for the output"),
+        ({"member": 2}, "member of mini-balrog must be from 0 to 0"),
+        ({"layout": "tall"}, "layout must be"),
+        ({"units": ("asinh mag",)}, "asinh"),
+        ({"maps": "nowhere", "drop": "fwhm_r", "position": ("RA", "dec")}, "a column 'RA'"),
+        ({"drop": "fwhm_r"}, r"must have a column 'fwhm_r' \(arcsec\), or maps="),
+        ({"drop": "true_mag_i"}, "must have a column 'true_mag_i'"),
+    ],
+)
+def test_bad_input_fails_before_anything_is_drawn(truth, options, message):
+    table = truth.drop(columns=options.pop("drop", []))
+    with pytest.raises(BalrogError, match=message):
+        emulate_partitions(dd.from_pandas(table, npartitions=2), BUNDLE, **options)
+
+
+def test_other_catalogues_and_clashing_names_are_refused(truth):
+    with pytest.raises(BalrogError, match="Dask data frame or an LSDB catalogue.*found DataFrame"):
+        emulate_partitions(truth, BUNDLE)
+    lazy = dd.from_pandas(truth.assign(meas_mag_r=0.0), npartitions=1)
+    with pytest.raises(BalrogError, match="other names than those of the output; found meas_mag_r"):
+        emulate_partitions(lazy, BUNDLE, keep=["meas_mag_r"])
+    assert "meas_mag_r" in emulate_partitions(lazy, BUNDLE, keep=["all"]).columns
+
+
+def test_another_emulator_at_the_same_place_is_refused(truth, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(BUNDLE, tmp_path / "copy")
+    drawn = emulate_partitions(dd.from_pandas(truth, npartitions=1), copy)
+    description = copy / "emulator.json"
+    description.write_text(description.read_text().replace("realistic maps", "other maps"))
+    from balrog_keras import distributed_cache
+
+    distributed_cache._loaded.cache_clear()
+    with pytest.raises(BalrogError, match="must be the same for all partitions"):
+        drawn.compute()
+
+
+def kill_own_worker(frame, flag):
+    """The partition unchanged; the worker that has it first is killed as by ``kill -9``."""
+    if not flag.exists():
+        flag.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return frame
+
+
+@pytest.mark.slow
+def test_killed_worker_leaves_the_same_bytes(truth, expected, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    flag = tmp_path / "killed"
+    lazy = dd.from_pandas(truth, npartitions=7)
+    fatal = lazy.partitions[4].map_partitions(kill_own_worker, flag, meta=lazy._meta)
+    parts = [lazy.partitions[:4], fatal, lazy.partitions[5:]]
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        before = set(client.run(os.getpid).values())
+        drawn = emulate_partitions(dd.concat(parts), BUNDLE, row_id="object_id", **WITH_ALL)
+        require_same(drawn.compute(), expected)
+        client.wait_for_workers(2, timeout=60)
+        after = set(client.run(os.getpid).values())
+    assert flag.exists()
+    assert len(before - after) == 1
