@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from only_tensorflow import ALL_AGAIN, refuse_others
 
 from balrog_keras.emulator import Emulator
 
@@ -21,11 +22,16 @@ def _run(code):
 
 def test_plain_tensorflow_block_then_emulator_block():
     between = "import sys\nassert 'balrog_keras' not in sys.modules\nprint('BETWEEN')\n"
-    done = _run(BLOCKS[0] + between + BLOCKS[1])
+    done = _run(refuse_others() + BLOCKS[0] + between + ALL_AGAIN + BLOCKS[1])
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.split("BETWEEN")
     assert "meas_mag_r" in first
     assert "meas_mag_z" in second
+
+
+def test_the_first_block_was_alone_with_tensorflow():
+    done = _run(refuse_others() + "import numpy, absl\nimport pandas\n")
+    assert "No module named 'pandas'" in done.stderr
 
 
 def test_committed_emulator_is_whole_and_draws_its_domain():
