@@ -27,7 +27,7 @@ def start_workers(arguments: list[str], directory: Path, count: int = 2) -> list
         cluster = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
         environment = {
             **os.environ, "TF_CONFIG": json.dumps(cluster), "CUDA_VISIBLE_DEVICES": "",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
         }  # fmt: skip
         with open(directory / f"worker-{index}.log", "w") as log:
             processes.append(

@@ -44,6 +44,12 @@ def toy_settings():
 
 
 @pytest.fixture(scope="session")
+def hasty_settings(toy_settings):
+    """The least to start with: for tests of what comes before, around and after the fit."""
+    return replace(toy_settings, likelihood_steps=0, location_scale_steps=50)
+
+
+@pytest.fixture(scope="session")
 def toy_run(tmp_path_factory, toy_shards, toy_settings):
     """Directory that holds runs/toy and saved_models/toy of one whole training run."""
 
@@ -57,14 +63,14 @@ def toy_run(tmp_path_factory, toy_shards, toy_settings):
 
 
 @pytest.fixture(scope="session")
-def toy_ensemble(tmp_path_factory, toy_settings):
+def toy_ensemble(tmp_path_factory, hasty_settings):
     """Directory that holds shards, runs/pair and saved_models/pair: two members and detection."""
 
     def make(home):
         from balrog_keras.training import train
 
         shards = write_detection_shards(home / "shards")
-        settings = replace(toy_settings, steps=40)
+        settings = replace(hasty_settings, steps=40)
         with light.training_figures(False):
             train(shards, "pair", settings, home / "runs", home / "saved_models", members=2)
 

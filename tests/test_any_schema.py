@@ -34,6 +34,8 @@ def world(request, tmp_path_factory, toy_settings, no_training_figures):
     splits = {name: band_rows(schema, rows, k) for k, (name, rows) in enumerate(sizes.items())}
     write_shards(home / "shards", splits, schema, CONTENT)
     settings = dataclasses.replace(toy_settings, location_scale_steps=400)
+    if request.param != "shapes":
+        settings = dataclasses.replace(settings, likelihood_steps=0)
     bundle = train(home / "shards", "any", settings, home / "runs", home / "saved_models")
     return SimpleNamespace(schema=schema, home=home, emulator=Emulator.load(bundle))
 

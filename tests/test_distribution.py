@@ -17,6 +17,15 @@ from balrog_keras.fitting import fit_gan
 from data_prep.errors import BalrogError
 
 PROGRAM = str(ROOT / "tests" / "replica_training.py")
+# train.py without the figures for TensorBoard.
+WITHOUT_FIGURES = """
+import sys
+import light
+from balrog_keras.train_command import main
+
+with light.training_figures(False):
+    sys.exit(main(sys.argv[1:]))
+"""
 
 
 def _cluster(**changes):
@@ -125,7 +134,7 @@ def test_two_workers_agree_with_one_replica(one_replica, tmp_path):
 
 def _train_arguments(shards, config):
     return [
-        str(ROOT / "train.py"), "--data", str(shards), "--name", "toy", "--config", str(config),
+        "-c", WITHOUT_FIGURES, "--data", str(shards), "--name", "toy", "--config", str(config),
         "--strategy", "multiworker",
     ]  # fmt: skip
 
@@ -139,8 +148,8 @@ def _wait_for(path: Path, workers, directory, seconds=240):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_leaves_a_checkpoint_that_resumes(tmp_path, toy_shards, toy_settings):
-    settings = {**toy_settings.to_dict(), "steps": 3_000}
+def test_a_killed_worker_leaves_a_checkpoint_that_resumes(tmp_path, toy_shards, hasty_settings):
+    settings = {**hasty_settings.to_dict(), "steps": 3_000}
     config = tmp_path / "settings.yaml"
     config.write_text(yaml.safe_dump(settings))
     workers = start_workers(_train_arguments(toy_shards, config), tmp_path)

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.usefixtures("no_training_figures")
 
 
 @pytest.fixture(scope="module")
-def settings(toy_settings):
-    return replace(toy_settings, steps=40)
+def settings(hasty_settings):
+    return replace(hasty_settings, steps=40)
 
 
 def _places(home):

@@ -110,8 +110,8 @@ def test_settings_are_the_emulators_at_lower_rates_once(tuned, base):
     assert again["members"] == 1
 
 
-def test_provenance_is_a_chain(tuned, base, new_season, toy_settings, tmp_path):
-    settings = replace(toy_settings, steps=20)
+def test_provenance_is_a_chain(tuned, base, new_season, hasty_settings, tmp_path):
+    settings = replace(hasty_settings, steps=20)
     third = train(new_season, "season3", settings, *_places(tmp_path), start_from=tuned)
     origin = json.loads((third / "emulator.json").read_text())["fine_tuned_from"]
     assert origin["name"] == "season2"
@@ -132,14 +132,14 @@ def test_resume_needs_no_from_and_refuses_another(tuned, base, new_season, tmp_p
 
 
 def test_detection_is_kept_where_the_shards_have_none(
-    toy_ensemble, new_season, toy_settings, tmp_path
+    toy_ensemble, new_season, hasty_settings, tmp_path
 ):
     from toy import toy_conditions
 
     from balrog_keras.emulator import Emulator
 
     pair = toy_ensemble / "saved_models/pair"
-    settings = replace(toy_settings, steps=20)
+    settings = replace(hasty_settings, steps=20)
     bundle = train(new_season, "next", settings, *_places(tmp_path), start_from=pair)
     condition = toy_conditions(500, 3)
     np.testing.assert_allclose(

@@ -36,9 +36,11 @@ with light.training_figures(False):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("stream", "steps"), [(False, (1, 20)), (True, (21, 60))])
-def test_killed_at_a_random_step(tmp_path, toy_run, toy_shards, toy_settings, stream, steps):
+def test_killed_at_a_random_step(
+    tmp_path, toy_run, toy_shards, toy_settings, hasty_settings, stream, steps
+):
     """Before the first checkpoint, and after it with rows streamed from the shards."""
-    settings = replace(toy_settings, stream=stream)
+    settings = replace(hasty_settings, stream=True) if stream else toy_settings
     expected = toy_run / "runs/toy"
     if stream:
         expected = tmp_path / "whole/toy"

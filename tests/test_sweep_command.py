@@ -49,10 +49,10 @@ def test_missing_optuna_names_the_extra(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_training_figures")
-def test_best_settings_train_the_best_trial_again(tmp_path, toy_shards, toy_settings, capsys):
+def test_best_settings_train_the_best_trial_again(tmp_path, toy_shards, hasty_settings, capsys):
     pytest.importorskip("optuna")
     base, space = tmp_path / "base.yaml", tmp_path / "space.yaml"
-    base.write_text(yaml.safe_dump(toy_settings.to_dict()))
+    base.write_text(yaml.safe_dump(hasty_settings.to_dict()))
     space.write_text(
         "critic_learning_rate: {low: 1e-4, high: 1e-2, log: true}\nwidth: {choices: [8, 16]}\n"
     )
@@ -78,4 +78,4 @@ def test_best_settings_train_the_best_trial_again(tmp_path, toy_shards, toy_sett
     assert second == pytest.approx(first, rel=1e-5)
     assert float(best.split()[-1]) == pytest.approx(first, rel=1e-5)
     trained = yaml.safe_load((tmp_path / "runs" / "best" / "config.yaml").read_text())
-    assert Settings.from_dict(trained).steps == toy_settings.steps
+    assert Settings.from_dict(trained).steps == hasty_settings.steps
