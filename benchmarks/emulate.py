@@ -1,11 +1,12 @@
 """Emulation from end to end: speed, memory, first progress, and two yardsticks.
 
     python benchmarks/emulate.py saved_models/mini-balrog [--full] [--quick]
-        [--only draws flow command start injections]
+        [--only draws flow command dask start injections]
 
 - serving_default of the SavedModel in plain TensorFlow, on one core and on two.
 - The command `emulate` from Parquet, with every survey property looked up in maps of nside 4096,
   to Parquet: rows/s and peak memory for 10^6 and 10^7 rows (--full: 10^8).
+- Dask: one worker and two, each of one thread, from Parquet to Parquet.
 - Seconds until the command shows progress, beside what `import tensorflow` takes; `info`, `--help`.
 - The fastest neural spline flow (zuko on PyTorch: autoregressive or coupling; eager, traced or
   compiled) drawing on the same core in the same run. --quick does not compile, which takes minutes.
@@ -30,6 +31,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+import pandas as pd
 from machine import machine, print_table  # noqa: I001  (first, so that data_prep is the package)
 
 import data_prep  # noqa: F401  (before the benchmarks' folder is on the path again)
@@ -43,7 +45,7 @@ from balrog_keras.bundle import read_description
 from data_prep.schema import Schema
 
 PARTS = Path(__file__).resolve().parent / "emulate_parts"
-PARTS_OF_TABLE = ("draws", "flow", "command", "start", "injections")
+PARTS_OF_TABLE = ("draws", "flow", "command", "dask", "start", "injections")
 CALL_ROWS, FLOW_ROWS = 262_144, 131_072
 Rows = list[tuple[str, str]]
 
@@ -119,6 +121,20 @@ def command(bundle: Path, place: Path, sizes: Sequence[int]) -> Rows:
     return table
 
 
+def dask_workers(bundle: Path, place: Path, cores: Sequence[int], quick: bool) -> Rows:
+    """One Dask worker beside two."""
+    if importlib.util.find_spec("distributed") is None:
+        return [("Dask", 'not measured: pip install -e ".[distributed]"')]
+    files = place / "conditions"
+    files.mkdir()
+    for number in range(8):
+        columns = conditions(read_description(bundle), CALL_ROWS * (1 if quick else 4))
+        pd.DataFrame(columns).to_parquet(files / f"{number}.parquet")
+    rates = script("dask_once.py", [bundle, files, place / "measured", 1, 2], cores)
+    table = [(f"Dask, {n} worker(s) of one thread", f"{rates[n]:,.0f} rows/s") for n in "12"]
+    return [*table, ("  ratio", f"{rates['2'] / rates['1']:.2f}")]
+
+
 def start_up(bundle: Path, place: Path, repeats: int) -> Rows:
     """First progress beside what importing TensorFlow takes; commands that need none."""
     arguments = emulate_arguments(bundle, place, FILE_ROWS)
@@ -175,6 +191,7 @@ def main() -> None:
             "draws": lambda: draws(bundle, place, cores, quick),
             "flow": lambda: flow(bundle, place, cores, quick),
             "command": lambda: command(bundle, place, sizes),
+            "dask": lambda: dask_workers(bundle, place, cores, quick),
             "start": lambda: start_up(bundle, place, 1 if quick else 3),
             "injections": lambda: injections(bundle, place, cores, quick),
         }
