@@ -43,7 +43,7 @@ $(INSTALLED): setup.cfg pyproject.toml
 	       "try make PYTHON=python3.12"; exit 1; }
 	@echo "Installing into .venv (once; one to three minutes)"
 	test -x $(PY) || $(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[cpu,sim,report,distributed,rail,sweep,onnx,serving,test]'
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[cpu,sim,report,distributed,rail,sweep,onnx,serving,docs,test]'
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps tensorflow-serving-api
 	touch $@
 
