@@ -15,6 +15,7 @@ __all__ = [
     "FORMAT_VERSION",
     "MODEL_VERSION",
     "checksums",
+    "is_bundle",
     "lacks",
     "read_description",
     "read_metrics",
@@ -33,6 +34,12 @@ _REQUIRED_SINCE: dict[int, tuple[str, ...]] = {
 }
 # What a description of version 1 leaves out.
 _FIRST_DEFAULTS: dict[str, Any] = {"members": 1, "detection": False, "endpoints": {}}
+_KINDS: dict[str, type] = {
+    "name": str, "label": str, "created": str, "command": str, "latent_dim": int, "members": int,
+    "detection": bool, "domain": dict, "files": dict, "endpoints": dict, "in_domain": dict,
+    "map_patterns": dict, "settings": dict, "training_data": dict, "versions": dict,
+}  # fmt: skip
+_JSON_NAMES = {str: "string", int: "integer", bool: "boolean", dict: "object"}
 
 
 def checksums(directory: Path) -> dict[str, str]:
@@ -72,9 +79,28 @@ def read_description(directory: str | Path) -> dict[str, Any]:
     required = (*_REQUIRED, *_REQUIRED_SINCE[version])
     content = read_versioned_json(path, version, required, remedy)
     content |= {key: value for key, value in _FIRST_DEFAULTS.items() if key not in content}
+    _require_kinds(path, content, remedy)
     if Schema.from_dict(content["schema"]).fingerprint != content["fingerprint"]:
         raise BalrogError(f"{path}: its schema does not have the fingerprint it states")
     return content
+
+
+def is_bundle(directory: str | Path) -> bool:
+    """Whether a directory is that of an emulator, of any format."""
+    return (Path(directory) / "emulator.json").is_file()
+
+
+def _require_kinds(path: Path, content: dict[str, Any], remedy: str) -> None:
+    """Demand what the code relies on; ``schemas/emulator.schema.json`` says everything."""
+    for key, kind in _KINDS.items():
+        found = content.get(key)
+        fits = found is None if key not in content else isinstance(found, kind)
+        if not fits or (kind is int and isinstance(found, bool)):
+            raise BalrogError(
+                f"{path}: {key} must be a JSON {_JSON_NAMES[kind]}, found {found!r:.60}; {remedy}"
+            )
+    if content["members"] < 1:
+        raise BalrogError(f"{path}: members must be 1 or more, found {content['members']}")
 
 
 def read_metrics(directory: str | Path) -> dict[str, dict[str, float]]:
@@ -89,10 +115,12 @@ def read_metrics(directory: str | Path) -> dict[str, dict[str, float]]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {part: dict(scores) for part, scores in dict(content).items()}
+    except (ValueError, TypeError) as error:
         raise BalrogError(
-            f"{path} must be JSON, but is damaged: {error}; copy or export the emulator again"
+            f"{path} must be JSON, scores by part, but is damaged: {error}; copy or export the "
+            "emulator again"
         ) from None
 
 

@@ -22,8 +22,8 @@ from balrog_keras.overlap import ahead
 from balrog_keras.table_writer import check_format, is_hats, table_writer
 from data_prep.catalogs import open_catalog
 from data_prep.errors import BalrogError
-from data_prep.files import replace_directory, write_json
-from data_prep.preparation.prepare_work import open_work
+from data_prep.files import linked_place, replace_directory, write_json
+from data_prep.preparation.prepare_work import open_work, work_path
 from data_prep.progress import Progress
 
 __all__ = ["CatalogColumns", "Emulated", "emulate_catalog"]
@@ -128,8 +128,9 @@ def emulate_catalog(
         If the output cannot be written; an older one is untouched, and what is done is kept for
         `resume`.
     """
-    catalog, output, plan = Path(catalog), Path(output), plan or DrawPlan()
+    catalog, output, plan = Path(catalog), linked_place(output), plan or DrawPlan()
     check_format(output)
+    _require_free(output)
     if catalog.resolve() in (output.resolve(), *output.resolve().parents):
         raise BalrogError(f"the output must lie elsewhere than the catalogue {catalog}")
     draws = _open(emulator, catalog, maps, plan, columns or CatalogColumns(), output,
@@ -144,6 +145,17 @@ def emulate_catalog(
         write_json(record_path(output), record_of(command, identity, emulated))
     log_unusable(emulated.unusable, emulated.rows_read)
     return emulated
+
+
+def _require_free(output: Path) -> None:
+    """Refuse to replace a directory that no emulate has written, or is about to."""
+    if not output.is_dir() or not any(output.iterdir()):
+        return
+    if not record_path(output).is_file() and not work_path(output, "emulate").is_dir():
+        raise BalrogError(
+            f"{output} must be new or an earlier output of emulate; it is a directory that holds "
+            "something else, which is not replaced: give another --out"
+        )
 
 
 def _open(

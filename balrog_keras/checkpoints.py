@@ -55,9 +55,15 @@ class Checkpoints:
             best_score=self.best_score,
             best_step=self.best_step,
         )
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(directory), max_to_keep=_KEPT
-        )
+        try:
+            self._manager = tf.train.CheckpointManager(
+                self._checkpoint, str(directory), max_to_keep=_KEPT
+            )
+        except (ValueError, tf.errors.OpError) as error:
+            raise BalrogError(
+                f"{Path(directory) / 'checkpoint'} must list the checkpoints beside it, but is "
+                f"damaged ({error}); delete the directory to train this run from its start"
+            ) from None
 
     @property
     def step(self) -> int:
@@ -66,8 +72,9 @@ class Checkpoints:
 
     @property
     def latest(self) -> str | None:
-        """Path of the newest checkpoint, or None."""
-        return self._manager.latest_checkpoint
+        """Path of the newest checkpoint whose files are there, or None."""
+        kept = [path for path in self._manager.checkpoints if Path(f"{path}.index").is_file()]
+        return kept[-1] if kept else None
 
     def offer(self, score: float, gan: Any) -> bool:
         """Keep the averaged generator unless an earlier score was clearly lower; tells whether.

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from balrog_keras.bundle import MODEL_VERSION, lacks, read_description, verify
+from balrog_keras.bundle import lacks, read_description, verify
 from balrog_keras.draw_keys import draw_keys, member_input
 from balrog_keras.endpoints import Endpoints
-from data_prep.errors import BalrogError, require
+from balrog_keras.saved_model import load_saved_model
+from data_prep.errors import BalrogError
 from data_prep.schema import Schema
 
 __all__ = ["Emulator"]
@@ -40,8 +41,8 @@ class Emulator:
 
     Examples
     --------
-    >>> emulator = Emulator.load("saved_models/mini-balrog")  # doctest: +SKIP
-    >>> measured = emulator.emulate(truth, seed=1, maps="maps")  # doctest: +SKIP
+    >>> Emulator.load("saved_models/mini-balrog").schema.measured_names
+    ('meas_mag_r', 'meas_mag_i', 'meas_mag_z')
     """
 
     def __init__(self, info: dict[str, Any], model: Any) -> None:
@@ -68,7 +69,8 @@ class Emulator:
         Raises
         ------
         BalrogError
-            If a file is missing or was changed, or the format is unknown.
+            If a file is missing or was changed, the format is unknown, or its graph does more
+            than compute: see :func:`balrog_keras.saved_model.check_graph`.
         MissingExtraError
             If TensorFlow is not installed.
         """
@@ -76,8 +78,7 @@ class Emulator:
         verify(directory, info)
         if lacks(info):
             logger.warning(lacks(info))
-        tf = require("tensorflow", "cpu")
-        return cls(info, tf.saved_model.load(str(Path(directory) / MODEL_VERSION)))
+        return cls(info, load_saved_model(directory, info))
 
     def draw(
         self, condition: np.ndarray, row_id: np.ndarray, seed: int, member: int = 0, draw: int = 0
@@ -193,8 +194,7 @@ class Emulator:
             raise BalrogError(
                 f"in_domain needs the density of the training rows: {lacks(self.info)}"
             )
-        names = ("domain_score", "in_domain")
-        found = self._call("in_domain", condition, names, lambda rows: {})
+        found = self._call("in_domain", condition, ("domain_score", "in_domain"), lambda rows: {})
         return found[:, 0], found[:, 1] > 0
 
     def _keys(

@@ -8,7 +8,8 @@ from typing import Any
 
 from balrog_keras.bundle import read_description, verify
 from balrog_keras.config import Settings
-from balrog_keras.training_weights import read_weights, require_weights
+from balrog_keras.stored_networks import stored_detection
+from balrog_keras.training_weights import read_weights, require_weights, set_weights
 from data_prep.errors import BalrogError
 from data_prep.files import sha256_of
 from data_prep.schema import Schema
@@ -19,6 +20,7 @@ __all__ = ["RATE_FRACTION", "Base", "tuned_defaults"]
 # networks are near their optimum, and full rates would first carry them off.
 RATE_FRACTION = 0.25
 _RATES = ("generator_learning_rate", "critic_learning_rate")
+_PARTS = ("generator", "critic", "standardizer")
 # What a network's configuration says besides its shape.
 _NOT_SHAPE = ("name", "seed", "trainable", "dtype")
 
@@ -111,7 +113,7 @@ class Base:
             raise BalrogError(
                 f"--members must be at most the {available} of {self.directory}, found {members}"
             )
-        configs = read_weights(self.directory, "member-0")[1]
+        configs = self._configs()
         gan = build_gan(settings, len(schema.condition_names), len(schema.measured_names))
         for name, network in _networks(gan, build_standardizer(settings, schema)).items():
             # As the saved one was: JSON has no tuples.
@@ -121,23 +123,27 @@ class Base:
                 if before != now:
                     raise _other_network(self.directory, f"{key} of its {name}", before, now)
 
+    def _configs(self) -> dict[str, dict[str, Any]]:
+        """Configurations of the networks of member 0."""
+        configs = read_weights(self.directory, "member-0")[1]
+        missing = [name for name in _PARTS if not isinstance(configs.get(name), dict)]
+        if missing:
+            raise BalrogError(
+                f"{self.directory} must describe its {', '.join(_PARTS)} to be fine-tuned; missing "
+                f"{', '.join(missing)}; copy or export it again"
+            )
+        return configs
+
     def load(self, number: int, gan: Any, standardizer: Any) -> None:
         """Set the weights of generator, average, critic and standardizer to those of a member."""
         weights = read_weights(self.directory, f"member-{number}")[0]
         for name, network in _networks(gan, standardizer).items():
-            network.set_weights(weights[name])
+            set_weights(network, weights[name], self.directory)
         gan.ema_generator.set_weights(gan.generator.get_weights())
 
     def detection(self) -> Any:
         """Its detection model, or None if it has none."""
-        if not self._description.get("detection"):
-            return None
-        from balrog_keras.detection import DetectionModel
-
-        weights, configs = read_weights(self.directory, "detection")
-        model = DetectionModel.from_config(configs["detection"])
-        model.set_weights(weights["detection"])
-        return model
+        return stored_detection(self.directory, self._description)
 
     @property
     def provenance(self) -> dict[str, Any]:

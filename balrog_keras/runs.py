@@ -50,8 +50,10 @@ class RunData:
     start_from_sha256: str | None = None
 
     def __post_init__(self) -> None:
-        if self.members < 1:
-            raise BalrogError(f"members must be at least 1, got {self.members}")
+        if not isinstance(self.members, int) or self.members < 1:
+            raise BalrogError(
+                f"members must be at least 1, got {self.members!r}"
+            )
 
 
 class Run:
@@ -136,7 +138,7 @@ class Run:
         Raises
         ------
         BalrogError
-            If the run exists and is not to be replaced.
+            If the run exists and is not to be replaced, or what is there is no run.
         """
         if self.directory.exists() and any(self.directory.iterdir()):
             if not overwrite:
@@ -144,10 +146,22 @@ class Run:
                     f"{self.directory} exists already: continue it with --resume, choose another "
                     "--name, or replace it with --overwrite"
                 )
+            self._require_run()
             shutil.rmtree(self.directory)
         for path, content in ((self.data, asdict(data)), (self.config, settings.to_dict())):
             with atomic_path(path) as partial:
                 partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def _require_run(self) -> None:
+        """Never delete what is no run; one killed at its start may hold unfinished files only."""
+        names = [path.name for path in self.directory.iterdir()]
+        if not {self.config.name, self.data.name} & set(names) and any(
+            ".partial." not in name for name in names
+        ):
+            raise BalrogError(
+                f"{self.directory} must be a run to be replaced, but holds something else; choose "
+                "another --name, or delete it yourself"
+            )
 
     def check_same(self, settings: Settings, data: RunData) -> None:
         """Refuse to resume with other settings, shards, members or start.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from balrog_keras.bundle import lacks
-from balrog_keras.training_weights import read_weights
+from balrog_keras.training_weights import WEIGHTS_DIRECTORY, read_weights, set_weights
 from data_prep.errors import BalrogError
 from data_prep.schema import Schema
 
@@ -30,7 +30,8 @@ def stored_members(bundle: Path, description: dict[str, Any]) -> list[Any]:
     Raises
     ------
     BalrogError
-        If the emulator keeps no weights, or those of networks of an older format.
+        If the emulator keeps no weights, those of networks of an older format, or weights that
+        do not fit the networks.
     """
     if lacks(description):
         raise BalrogError(lacks(description))
@@ -42,11 +43,11 @@ def stored_members(bundle: Path, description: dict[str, Any]) -> list[Any]:
     members = []
     for number in range(description["members"]):
         weights, configs = read_weights(bundle, f"member-{number}")
-        generator = Generator.from_config(configs["generator"])
+        generator = _network(Generator, "generator", configs, bundle)
         generator.build(((None, conditions), (None, generator.num_outputs)))
-        generator.set_weights(weights["generator"])
-        standardizer = Standardizer.from_config(configs["standardizer"])
-        standardizer.set_weights(weights["standardizer"])
+        set_weights(generator, weights["generator"], bundle)
+        standardizer = _network(Standardizer, "standardizer", configs, bundle)
+        set_weights(standardizer, weights["standardizer"], bundle)
         members.append(Member(generator, standardizer))
     return members
 
@@ -64,13 +65,24 @@ def stored_detection(bundle: Path, description: dict[str, Any]) -> Any:
     Raises
     ------
     BalrogError
-        If the emulator keeps no weights.
+        If the emulator keeps no weights, or none that fit.
     """
     if not description["detection"]:
         return None
     from balrog_keras.detection import DetectionModel
 
     weights, configs = read_weights(bundle, "detection")
-    model = DetectionModel.from_config(configs["detection"])
-    model.set_weights(weights["detection"])
+    model = _network(DetectionModel, "detection", configs, bundle)
+    set_weights(model, weights["detection"], bundle)
     return model
+
+
+def _network(kind: Any, name: str, configs: dict[str, Any], bundle: Path) -> Any:
+    """Network of a class of this package (a file never names one) with a stored configuration."""
+    try:
+        return kind.from_config(configs[name])
+    except (TypeError, ValueError, KeyError) as error:
+        raise BalrogError(
+            f"{bundle / WEIGHTS_DIRECTORY} must describe a {name} of this version, but does not "
+            f"({error}); export the emulator again, or use the package version that wrote it"
+        ) from None

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from balrog_keras.bundle import is_bundle
 from balrog_keras.config import Settings
 from balrog_keras.datasets import batches_in_epoch
 from balrog_keras.detection_fit import fit_detection
@@ -22,7 +23,8 @@ from balrog_keras.member_training import Rows, train_member
 from balrog_keras.members import TrainedMember, member_settings
 from balrog_keras.runs import Run, RunData
 from balrog_keras.training_summary import log_summary
-from data_prep.files import sha256_of
+from data_prep.errors import BalrogError
+from data_prep.files import linked_place, sha256_of
 from data_prep.locks import locked
 from data_prep.manifest import MANIFEST_NAME, Manifest
 
@@ -90,7 +92,8 @@ def train(
         After SIGINT or SIGTERM; a checkpoint has been written.
     """
     spread = open_strategy(strategy)
-    manifest, destination = Manifest.load(shards), Path(saved_models) / name
+    manifest, destination = Manifest.load(shards), linked_place(Path(saved_models) / name)
+    _require_free(destination)
     base = None if start_from is None else Base(start_from)
     if base is not None:
         base.require_fits(manifest.schema, settings, members, destination)
@@ -102,7 +105,7 @@ def train(
         start_from=None if base is None else str(base.directory),
         start_from_sha256=None if base is None else base.sha256,
     )
-    run, chief = Run(Path(runs) / name), is_chief(spread)
+    run, chief = Run(linked_place(Path(runs) / name)), is_chief(spread)
     with locked(run.directory, "choose another --name") if chief else nullcontext():
         if resume:
             run.check_same(settings, data)
@@ -132,6 +135,17 @@ def train(
                 log_summary(trained, rows.counts, settings, run, destination, shards)
             wait_for_all(spread)
     return destination
+
+
+def _require_free(destination: Path) -> None:
+    """Refuse, before hours of training, to export over anything but an emulator."""
+    if destination.is_dir() and (is_bundle(destination) or not any(destination.iterdir())):
+        return
+    if destination.exists():
+        raise BalrogError(
+            f"the emulator goes to {destination}, which holds something else; choose another "
+            "--name or --saved_models"
+        )
 
 
 def _train_members(

@@ -22,6 +22,8 @@ __all__ = ["MemoryRows", "available_memory", "open_training_rows", "read_validat
 _STANDARDIZED_TOGETHER = 65_536
 # Read, standardized, and the copy that TensorFlow holds.
 _COPIES = 3
+# Each of five bins of a condition should have some.
+_FEWEST_VALIDATION_ROWS = 50
 
 
 class MemoryRows:
@@ -124,6 +126,12 @@ def read_validation_rows(shards: Path, settings: Settings) -> dict[str, np.ndarr
         rows = StreamedRows(manifest.directory, entry).sample(most)
     else:
         rows = read_split(shards, "validation")
+    if len(rows["condition"]) < _FEWEST_VALIDATION_ROWS:
+        raise BalrogError(
+            f"{manifest.directory} must have at least {_FEWEST_VALIDATION_ROWS} validation rows to "
+            f"tell which generator is best, found {len(rows['condition'])}: prepare a larger "
+            "catalogue or a larger --validation-fraction"
+        )
     return {name: rows[name][:most] for name in ("condition", "measured")}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import numpy as np
 from data_prep.errors import BalrogError
 from data_prep.files import write_json
 
-__all__ = ["WEIGHTS_DIRECTORY", "read_weights", "require_weights", "write_weights"]
+__all__ = [
+    "WEIGHTS_DIRECTORY",
+    "read_weights",
+    "require_weights",
+    "set_weights",
+    "write_weights",
+]
 
 WEIGHTS_DIRECTORY = "training_weights"
 
@@ -72,17 +79,35 @@ def read_weights(
     Raises
     ------
     BalrogError
-        If the emulator has none.
+        If the emulator has none, or they are damaged.
     """
     require_weights(bundle)
     place = bundle / WEIGHTS_DIRECTORY / f"{name}.npz"
-    configs = json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))
-    with np.load(place, allow_pickle=False) as arrays:
-        weights = {
-            network: [
-                arrays[f"{network}/{index}"]
-                for index in range(sum(key.startswith(f"{network}/") for key in arrays.files))
-            ]
-            for network in configs
-        }
+    try:
+        configs = dict(json.loads(place.with_suffix(".json").read_text(encoding="utf-8")))
+        if not zipfile.is_zipfile(place):
+            raise ValueError("no npz file")
+        with np.load(place, allow_pickle=False) as arrays:
+            weights = {network: _of_network(arrays, network) for network in configs}
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise BalrogError(
+            f"{place} and its .json must hold the weights of {name}, but are damaged ({error}); "
+            "copy or export the emulator again"
+        ) from None
     return weights, configs
+
+
+def set_weights(network: Any, weights: list[np.ndarray], bundle: Path) -> None:
+    """Set a network's weights to those of an emulator; BalrogError if they do not fit."""
+    try:
+        network.set_weights(weights)
+    except ValueError as error:
+        raise BalrogError(
+            f"the weights in {bundle / WEIGHTS_DIRECTORY} do not fit the networks that it "
+            f"describes ({error}); copy or export the emulator again"
+        ) from None
+
+
+def _of_network(arrays: Any, network: str) -> list[np.ndarray]:
+    count = sum(key.startswith(f"{network}/") for key in arrays.files)
+    return [arrays[f"{network}/{index}"] for index in range(count)]

@@ -17,12 +17,58 @@ from data_prep.errors import BalrogError
 __all__ = [
     "atomic_directory",
     "atomic_path",
+    "inside",
+    "linked_place",
     "read_versioned_json",
     "replace_directory",
     "sha256_of",
     "sync_file",
     "write_json",
 ]
+
+
+def linked_place(path: str | os.PathLike[str]) -> Path:
+    """Where an output goes: `path`, or what it is a symbolic link to (which need not exist yet).
+
+    A link stays a link: what it leads to is written, and locked, there.
+    """
+    path = Path(path)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def inside(directory: str | os.PathLike[str], name: Any, said_by: str) -> Path:
+    """Path of a file that a description names, which must lie in the description's directory.
+
+    Parameters
+    ----------
+    directory : path
+        Where it must lie, or in a directory below.
+    name : str
+        As in the description, with ``/`` between directories.
+    said_by : str
+        What named it, for the message.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    BalrogError
+        If the name is none, absolute or leads out of the directory by ``..``.
+
+    Examples
+    --------
+    >>> inside("shards", "train-0.tfrecord", "manifest.json").as_posix()
+    'shards/train-0.tfrecord'
+    """
+    parts = name.split("/") if isinstance(name, str) else []
+    if not parts or not all(parts) or {".", ".."} & set(parts) or "\0" in name:
+        raise BalrogError(
+            f"{said_by} must name files in {directory}, found {name!r}, which leads elsewhere; do "
+            "not use it unless you know where it is from"
+        )
+    return Path(directory, *parts)
 
 
 def _partial_name(path: Path) -> Path:
@@ -52,7 +98,7 @@ def atomic_path(path: str | os.PathLike[str], sync: bool = True) -> Iterator[Pat
     OSError
         As raised by the write (disk full, read-only); an older file at `path` is untouched.
     """
-    path = Path(path)
+    path = linked_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_name(path)
     try:
@@ -89,7 +135,7 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     OSError
         As raised by the write; an older directory at `path` is untouched.
     """
-    path = Path(path)
+    path = linked_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial_name(path)
     partial.mkdir()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.errors import BalrogError
+from data_prep.files import linked_place
 
 __all__ = ["locked"]
 
@@ -43,7 +44,7 @@ def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     OSError
         If the lock file cannot be written.
     """
-    path = Path(path)
+    path = linked_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
     handle = _acquire(lock, path, remedy)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import BalrogError
-from data_prep.files import read_versioned_json, write_json
+from data_prep.files import inside, read_versioned_json, write_json
 from data_prep.schema import Schema
 
 __all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest", "manifest_checksum", "write_manifest"]
@@ -77,7 +77,8 @@ class Manifest:
         Raises
         ------
         BalrogError
-            If there is none, it is damaged, of another version, or a required shard is missing.
+            If there is none, it is damaged, of another version, names a file elsewhere, or a
+            required shard is missing.
         """
         directory = Path(directory)
         path = directory / MANIFEST_NAME
@@ -105,14 +106,15 @@ class Manifest:
             provenance=content["provenance"],
             content=content,
         )
-        if require_shards:
-            manifest._require_files()
+        manifest._require_files(require_shards)
         return manifest
 
-    def _require_files(self) -> None:
+    def _require_files(self, present: bool) -> None:
+        """Shards lie beside the manifest, whatever it says, and are there."""
         names = [shard["file"] for split in self.splits.values() for shard in split["shards"]]
-        missing = [name for name in names if not (self.directory / name).is_file()]
-        if missing:
+        paths = [inside(self.directory, name, MANIFEST_NAME) for name in names]
+        missing = [path.name for path in paths if not path.is_file()]
+        if missing and present:
             raise BalrogError(
                 f"{self.directory} must hold the {len(names)} shards of its manifest; missing "
                 f"{', '.join(missing[:5])}; copy them or prepare the shards again"

@@ -17,7 +17,7 @@ import numpy as np
 
 from data_prep.catalogs import Catalog
 from data_prep.errors import BalrogError
-from data_prep.files import replace_directory
+from data_prep.files import linked_place, replace_directory
 from data_prep.manifest import MANIFEST_NAME, Manifest
 from data_prep.partitions import Runner, open_runner
 from data_prep.preparation.prepare_assemble import assemble, check_results, total
@@ -76,6 +76,7 @@ def prepare(settings: PrepareSettings, command: str = "") -> Manifest:
         As raised by the write (disk full); what is done can be resumed, shards already there
         stay.
     """
+    settings = dataclasses.replace(settings, out=linked_place(settings.out))
     _require_free(settings)
     plan = plan_job(settings)
     maps = _find_maps(settings, plan)

@@ -16,7 +16,7 @@ from typing import Any
 
 from data_prep.command_line import add_examples
 from data_prep.errors import BalrogError, require
-from data_prep.files import atomic_directory, write_json
+from data_prep.files import atomic_directory, linked_place, write_json
 from data_prep.locks import locked
 from data_prep.mini_balrog.simulate_settings import SimulateSettings
 
@@ -130,7 +130,7 @@ def simulate(settings: SimulateSettings) -> dict[str, Any]:
     """
     from data_prep.mini_balrog.simulation import simulate_into
 
-    out = Path(settings.out)
+    out = linked_place(settings.out)
     if (done := _already_there(out, settings)) is not None:
         return done
     for module in ("galsim", "sep"):

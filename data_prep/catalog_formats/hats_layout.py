@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from data_prep.errors import BalrogError
+from data_prep.files import inside
 
 __all__ = ["list_parquet_files"]
 
@@ -40,7 +41,8 @@ def list_parquet_files(directory: Path) -> tuple[list[Path], int | None]:
         If there is no such file or a partition is missing.
     """
     collection = _read_properties(directory / "collection.properties")
-    root = directory / collection.get("hats_primary_table_url", "")
+    primary = collection.get("hats_primary_table_url", "").strip("/")
+    root = inside(directory, primary, "collection.properties") if primary else directory
     found = [name for name in _PROPERTIES if (root / name).is_file()]
     if found:
         rows = _read_properties(root / found[0]).get("hats_nrows", "")

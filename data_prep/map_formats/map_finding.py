@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.errors import BalrogError
+from data_prep.files import inside
 
 __all__ = ["MAP_SUFFIXES", "find_map"]
 
@@ -34,7 +35,8 @@ def find_map(directory: str | os.PathLike[str], patterns: Sequence[str]) -> Path
     Raises
     ------
     BalrogError
-        If there is no such directory, or one pattern matches several files.
+        If there is no such directory, one pattern matches several files, or one leads out of the
+        directory.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -42,6 +44,8 @@ def find_map(directory: str | os.PathLike[str], patterns: Sequence[str]) -> Path
     for pattern in patterns:
         named, mark, column = pattern.partition("#")
         within, _, wanted = named.rpartition("/")
+        if within:
+            inside(directory, within, f"the map pattern {pattern!r}")
         found = [
             path
             for path in sorted(directory.glob(f"{within}/*" if within else "*"))

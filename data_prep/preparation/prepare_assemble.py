@@ -58,6 +58,11 @@ def check_results(results: Sequence[Mapping[str, Any]], job: Job) -> None:
             )
         if role == "oracle-detection" or role == "oracle":
             continue
+        if not read[role]:
+            raise BalrogError(
+                f"{spec.catalog.path}: no row is detected, so there is nothing measured to learn; "
+                "is `detected` of the preset the right column?"
+            )
         if sum(dropped[role].values()) == read[role]:
             raise BalrogError(
                 f"{spec.catalog.path}: no row is left of {read[role]:,}; dropped: {reasons}"

@@ -15,7 +15,7 @@ from data_prep.errors import BalrogError
 from data_prep.files import write_json
 from data_prep.locks import locked
 
-__all__ = ["discard_work", "open_work"]
+__all__ = ["discard_work", "open_work", "work_path"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def open_work(
     Parameters
     ----------
     out : path
-        What the job makes; the work directory lies hidden beside it.
+        What the job makes, no link; the work directory lies hidden beside it.
     job : dict
         What the result depends on (JSON-able); a job can be resumed by the same one only.
     resume : bool
@@ -50,7 +50,7 @@ def open_work(
         If another process is at it, or the job to resume was another one.
     """
     with locked(out, "give another --out"):
-        work = out.with_name(f".{out.name}.{purpose}")
+        work = work_path(out, purpose)
         work.mkdir(exist_ok=True)
         _begin(work, out, job, resume)
         try:
@@ -67,9 +67,8 @@ def open_work(
 def _begin(work: Path, out: Path, job: dict[str, Any], resume: bool) -> None:
     saved, digest = work / "job.json", hashlib.sha256(json.dumps(job).encode()).hexdigest()
     if resume and saved.is_file():
-        content = json.loads(saved.read_text(encoding="utf-8"))
-        before = content["job"]
-        if content["sha256"] == digest:
+        before, known = _read_job(saved, out)
+        if known == digest:
             logger.info("going on with what an interrupted job had done")
             return
         changed = [key for key in sorted({*before, *job}) if before.get(key) != job.get(key)]
@@ -85,6 +84,23 @@ def _begin(work: Path, out: Path, job: dict[str, Any], resume: bool) -> None:
         else:
             path.unlink()
     write_json(saved, {"sha256": digest, "job": job})
+
+
+def _read_job(saved: Path, out: Path) -> tuple[dict[str, Any], str]:
+    """The interrupted job and its checksum."""
+    try:
+        content = json.loads(saved.read_text(encoding="utf-8"))
+        return dict(content["job"]), content["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BalrogError(
+            f"{saved} must say what the interrupted job was, but is damaged ({error}); start anew "
+            f"without --resume ({out})"
+        ) from None
+
+
+def work_path(out: Path, purpose: str) -> Path:
+    """Where the work directory of a job that makes `out` is."""
+    return out.with_name(f".{out.name}.{purpose}")
 
 
 def discard_work(work: Path) -> None:
