@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BARS", "DETECTION_BARS", "Bar"]
+__all__ = ["BARS", "DETECTION_BARS", "SCIENCE_BARS", "Bar"]
 
 
 @dataclass(frozen=True)
@@ -62,4 +62,22 @@ DETECTION_BARS = (
         0.005,
     ),
     Bar("detection_counts", "Detection: χ² per bin of counts, 1 % level", ("counts",), 0.0),
+)
+
+SCIENCE_BARS = (
+    Bar(
+        "quartile_spread",
+        "Worst spread error in a quartile of a condition",
+        ("worst_quartile_spread",),
+        0.05,
+    ),
+    Bar(
+        "quartile_bias",
+        "Worst bias / spread in a quartile of a condition",
+        ("worst_quartile_bias",),
+        0.05,
+    ),
+    Bar(
+        "selected_fraction", "Worst error of counts after a selection", ("selected_fraction",), 0.02
+    ),
 )

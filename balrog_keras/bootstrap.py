@@ -117,6 +117,22 @@ class RegionBootstrap:
             [statistic(self._counts[start : start + size][:, self._index]) for start in blocks]
         )
 
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums of columns in every replicate, without a weight per row.
+
+        Parameters
+        ----------
+        values : array, shape (N, K)
+            What is summed.
+
+        Returns
+        -------
+        float64 array, shape (B, K)
+        """
+        regions = self._counts.shape[1]
+        columns = [np.bincount(self._index, column, regions) for column in np.asarray(values).T]
+        return self._counts.astype(np.float64) @ np.stack(columns, axis=1)
+
     def interval(
         self, replicates: np.ndarray, distance: float | np.ndarray | None = None
     ) -> np.ndarray:

@@ -102,11 +102,14 @@ class DetectionEvaluation:
         As :meth:`balrog_keras.bars.Bar.judge` gives them.
     rows : dict
         Counts of rows, detected rows, regions and parents.
+    bootstrap : RegionBootstrap
+        Over the rows.
     """
 
     statistics: dict[str, Any]
     bars: list[dict[str, Any]]
     rows: dict[str, int]
+    bootstrap: RegionBootstrap
 
 
 def evaluate_detection(
@@ -172,4 +175,5 @@ def evaluate_detection(
             "regions": bootstrap.regions,
             "parents": len(np.unique(rows.parent)),
         },
+        bootstrap=bootstrap,
     )

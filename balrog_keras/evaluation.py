@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from balrog_keras.scores import derived_seed, energy_statistics, score_draws
 from balrog_keras.two_sample import auc_table, c2st_statistics, features
 from data_prep.errors import BalrogError
 from data_prep.schema import Schema
+
+if TYPE_CHECKING:
+    from balrog_keras.science_statistics import Science
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -70,6 +73,10 @@ class Evaluation:
     members : list of dict, optional
         Main statistics of each member of an ensemble, as
         :func:`~balrog_keras.member_spread.member_spread` gives them.
+    science : Science, optional
+        What :func:`~balrog_keras.science_statistics.evaluate_science` gives.
+    peers : list of dict, optional
+        What :func:`~balrog_keras.peer_comparison.compare_peers` gives.
     """
 
     schema: Schema
@@ -86,11 +93,14 @@ class Evaluation:
     null_tables: dict[str, Any]
     detection: DetectionEvaluation | None = None
     members: list[dict[str, float]] | None = None
+    science: Science | None = None
+    peers: list[dict[str, Any]] | None = None
 
     @property
     def all_bars(self) -> list[dict[str, Any]]:
-        """Of the measured columns, then of detection."""
-        return self.bars + (self.detection.bars if self.detection else [])
+        """Of the measured columns, of detection, and of what they are used for."""
+        parts = (part.bars for part in (self.detection, self.science) if part is not None)
+        return [*self.bars, *(bar for bars in parts for bar in bars)]
 
     @property
     def passed(self) -> bool:

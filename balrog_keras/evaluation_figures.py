@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from balrog_keras import calibration_plots, detection_plots, metrics, plots
 from balrog_keras.column_text import axis_label, residual_labels
 from balrog_keras.evaluation import Evaluation
+from balrog_keras.named_figure import NamedFigure
+from balrog_keras.peer_plots import peer_figure
 from balrog_keras.residuals import magnitude_families, residuals
+from balrog_keras.science_figures import (
+    colour_figures,
+    count_figures,
+    grid_figures,
+    sky_figures,
+    telling_figures,
+)
 
 __all__ = ["NamedFigure", "evaluation_figures"]
-
-
-class NamedFigure(NamedTuple):
-    """A figure, its place in the report and what it shows in words.
-
-    Parameters
-    ----------
-    section : str
-        Heading of the report under which it stands.
-    text : str
-        Caption, and alternative text of the image.
-    figure : matplotlib.figure.Figure
-        The figure.
-    """
-
-    section: str
-    text: str
-    figure: Any
 
 
 def evaluation_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
@@ -43,8 +34,17 @@ def evaluation_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
     ------
     NamedFigure
     """
+    if evaluation.peers is not None:
+        yield NamedFigure(
+            "Side by side",
+            "Main statistics of every emulator and of photometric errors made without one, on the "
+            "same held-out rows; black lines are what is right, lines 95 % intervals over tiles.",
+            peer_figure(evaluation.peers, evaluation.label),
+        )
+    in_grids = list(grid_figures(evaluation))
     yield from _distribution_figures(evaluation)
     yield from _calibration_figures(evaluation)
+    yield from (named for named in in_grids if named.section == "Calibration")
     limits = {bar["name"]: bar["limit"] for bar in evaluation.bars}
     c2st, label = evaluation.statistics["c2st"], evaluation.label
     top = c2st["larger"]
@@ -54,7 +54,17 @@ def evaluation_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
         f"of the null {top['null']:.3f}.",
         calibration_plots.c2st_figure(c2st, limits["c2st_auc"], evaluation.null_kind, label),
     )
-    titles = residual_labels(evaluation.schema)
+    yield from telling_figures(evaluation)
+    yield from _binned_figures(evaluation)
+    yield from (named for named in in_grids if named.section == "Bias and spread")
+    yield from count_figures(evaluation)
+    if evaluation.detection is not None:
+        yield from _detection_figures(evaluation.detection.statistics, label)
+    yield from sky_figures(evaluation)
+
+
+def _binned_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
+    label, titles = evaluation.label, residual_labels(evaluation.schema)
     conditions = {column.name: axis_label(column) for column in evaluation.schema.columns}
     for by, table in evaluation.tables.items():
         yield NamedFigure(
@@ -70,8 +80,6 @@ def evaluation_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
                 label,
             ),
         )
-    if evaluation.detection is not None:
-        yield from _detection_figures(evaluation.detection.statistics, label)
 
 
 def _detection_figures(statistics: dict[str, Any], label: str) -> Iterator[NamedFigure]:
@@ -112,6 +120,8 @@ def _distribution_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
                 held_out.measured[:, places], evaluation.emulated[:, places], list(family), label
             ),
         )
+    extra = list(colour_figures(evaluation))
+    yield from (named for named in extra if named.section == "Colours and magnitudes")
     rows, _, other = evaluation.null_pair
     samples = {
         "real": residuals(schema, held_out.condition, held_out.measured),
@@ -129,11 +139,18 @@ def _distribution_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
         correlations = {
             name: metrics.rank_correlation(samples[name])[0] for name in ("real", "emulated")
         }
+        reference = residuals(schema, held_out.condition[rows], evaluation.null_pair[1])
+        correlations[evaluation.null_kind] = (
+            metrics.rank_correlation(samples[evaluation.null_kind])[0]
+            - metrics.rank_correlation(reference)[0]
+        )
         yield NamedFigure(
             "Residuals",
-            "Rank correlations of the residuals between columns: real, emulated, difference.",
+            "Rank correlations of the residuals between columns: real, emulated, their difference, "
+            "and the same difference of the null; intervals are in the tables.",
             plots.correlation_figure(correlations, schema.measured_names, label),
         )
+    yield from (named for named in extra if named.section == "Residuals")
 
 
 def _calibration_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:

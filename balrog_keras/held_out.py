@@ -44,6 +44,8 @@ class HeldOut:
         Rows of which the oracle, a redraw of the same injection, was detected too.
     oracle : float array, shape (P, M), or None
         The oracle's measured columns; None if the shards hold no redraw.
+    position : float array, shape (N, 2), or None
+        Right ascension and declination, deg; None if it is not known.
     """
 
     condition: np.ndarray
@@ -52,6 +54,7 @@ class HeldOut:
     region: np.ndarray
     paired: np.ndarray
     oracle: np.ndarray | None
+    position: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -98,7 +101,8 @@ class HeldOut:
             )
             paired, other = paired[np.argsort(paired)], other[np.argsort(paired)]
             redraw = oracle["measured"][other] if len(paired) else None
-        return cls(condition, measured, row_id, region, paired, redraw)
+        position = test["position"][rows] if "position" in test else None
+        return cls(condition, measured, row_id, region, paired, redraw, position)
 
     def __len__(self) -> int:
         """Number of rows N."""
@@ -115,6 +119,7 @@ class HeldOut:
             self.region[keep],
             position[self.paired[kept_pairs]],
             None if self.oracle is None else self.oracle[kept_pairs],
+            None if self.position is None else self.position[keep],
         )
 
 

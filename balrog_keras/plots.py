@@ -250,7 +250,8 @@ def correlation_figure(
     Parameters
     ----------
     correlations : dict
-        ``{"real": (M, M), "emulated": (M, M)}``; their difference is drawn too.
+        ``{"real": (M, M), "emulated": (M, M)}``; their difference is drawn too, and any further
+        entry as the difference of a null.
     names : sequence of str
         The M measured columns.
     label : str
@@ -262,9 +263,10 @@ def correlation_figure(
     """
     real, emulated = correlations["real"], correlations["emulated"]
     panels = {"real": real, "emulated": emulated, "emulated - real": emulated - real}
+    panels |= {f"{name} - real": v for name, v in correlations.items() if name not in panels}
     # Room for the number in every cell.
     size = {"width": max(3.3, 0.6 * len(names)), "height": max(2.7, 0.5 * len(names))}
-    figure, axes = new_figure(1, 3, label, "Rank correlation of residuals", **size)
+    figure, axes = new_figure(1, len(panels), label, "Rank correlation of residuals", **size)
     for axis, (title, matrix) in zip(axes[0], panels.items(), strict=True):
         limit = 0.1 if "-" in title else 1.0
         image = axis.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)

@@ -14,36 +14,23 @@ from typing import Any
 from balrog_keras.evaluation import Evaluation
 from balrog_keras.evaluation_figures import evaluation_figures
 from balrog_keras.report_detection import detection_tables, detection_text
-from balrog_keras.report_tables import bar_table, member_table, statistics_tables, table
+from balrog_keras.report_science import science_tables
+from balrog_keras.report_style import STYLE
+from balrog_keras.report_tables import (
+    anchor,
+    bar_table,
+    member_table,
+    peer_table,
+    section,
+    statistics_tables,
+    table,
+    wide,
+)
 from data_prep.files import atomic_path, write_json
 
 __all__ = ["metrics_document", "report_page", "write_report"]
 
 _DOTS_PER_INCH = 110
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --soft: #f2f4f6;
-  --line: #d5dae0; --good: #11763b; --bad: #b3261e; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e7eb; --paper: #14171a; --soft: #1e2328; --line: #3a424b; --good: #5fce8b;
-    --bad: #ff8a80; }
-  /* White plots become dark ones; turning the hue back keeps blue blue. */
-  img { filter: invert(0.9) hue-rotate(180deg); } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 68rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; margin: 0.5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 0.5rem; }
-.label { background: var(--soft); border-left: 4px solid var(--line); padding: 0.4rem 0.8rem; }
-.pass { color: var(--good); font-weight: 600; } .fail { color: var(--bad); font-weight: 600; }
-figure { margin: 1rem 0; } figcaption { font-size: 0.9rem; }
-img { width: 100%; min-width: 40rem; height: auto; border-radius: 4px; }
-img.small { width: 40rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.2rem 0.7rem 0.2rem 0; text-align: left; border-bottom: 1px solid var(--line);
-  white-space: nowrap; }
-td.number, th.number { text-align: right; }
-details { margin: 0.5rem 0; } summary { cursor: pointer; }
-"""
 
 
 def metrics_document(evaluation: Evaluation, provenance: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +64,7 @@ def metrics_document(evaluation: Evaluation, provenance: dict[str, Any]) -> dict
 
 
 def _parts(evaluation: Evaluation) -> dict[str, Any]:
-    """What only some emulators have: a detection model, members."""
+    """What only some evaluations have: a detection model, members, peers."""
     parts: dict[str, Any] = {}
     if evaluation.detection is not None:
         parts["detection"] = {
@@ -86,6 +73,10 @@ def _parts(evaluation: Evaluation) -> dict[str, Any]:
         }
     if evaluation.members is not None:
         parts["members"] = evaluation.members
+    if evaluation.science is not None:
+        parts["science"] = evaluation.science.statistics
+    if evaluation.peers is not None:
+        parts["peers"] = evaluation.peers
     return parts
 
 
@@ -143,35 +134,51 @@ def report_page(evaluation: Evaluation, document: dict[str, Any]) -> str:
         HTML.
     """
     name = escape(str(document["provenance"].get("emulator", {}).get("name", "emulator")))
+    figures, heads = list(_figures(evaluation)), ["Tables", "Provenance"]
+    heads = [*dict.fromkeys(head for head, _ in figures), *heads]
     parts = [
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Evaluation of {name}</title><style>{_STYLE}</style></head><body>",
+        f"<title>Evaluation of {name}</title><style>{STYLE}</style></head><body><main>",
         f"<h1>Evaluation of {name}</h1>",
         f'<p class="label">{escape(document["label"])}</p>',
         *_verdict(document),
-        *_figures(evaluation),
-        "<h2>Tables</h2>",
+        *(peer_table(document["peers"]) if "peers" in document else ()),
+        _contents(heads),
+        *(html for _, html in figures),
+        section("Tables"),
         *statistics_tables(document["statistics"]),
+        *(science_tables(document["science"]) if "science" in document else ()),
         *(detection_tables(document["detection"]) if "detection" in document else ()),
         *(member_table(document["members"]) if "members" in document else ()),
-        "<h2>Provenance</h2>",
+        section("Provenance"),
         *_provenance(document["provenance"]),
-        "</body></html>\n",
+        "</main></body></html>\n",
     ]
     return "\n".join(parts)
+
+
+def _contents(heads: list[str]) -> str:
+    """Links to the sections."""
+    links = (f'<a href="#{anchor(head)}">{escape(head)}</a>' for head in heads)
+    return f'<nav aria-label="Sections">{"".join(links)}</nav>'
 
 
 def _verdict(document: dict[str, Any]) -> Iterator[str]:
     rows, oracle = document["rows"], document["null"] == "oracle"
     failed = sum(not bar["passed"] for bar in document["bars"])
     if failed:
-        yield f'<p class="fail">{failed} of {len(document["bars"])} bars not met.</p>'
+        yield f'<p class="verdict fail">{failed} of {len(document["bars"])} bars not met.</p>'
     else:
-        yield f'<p class="pass">All {len(document["bars"])} bars are met.</p>'
+        yield f'<p class="verdict pass">All {len(document["bars"])} bars are met.</p>'
     yield bar_table(document["bars"])
+    chosen = ""
+    if rows.get("in_shards", rows["test"]) > rows["test"]:
+        chosen = (
+            f", chosen at random of {rows['in_shards']:,} (intervals contain the error of that)"
+        )
     yield (
-        f"<p>{rows['used']:,} held-out detected rows in {rows['regions']} sky regions, "
+        f"<p>{rows['used']:,} held-out detected rows{chosen} in {rows['regions']} sky regions, "
         f"{rows['draws_per_row']} draws per row. What is tested is "
         "p(measured | detected, truth, survey properties).</p>"
     )
@@ -201,21 +208,19 @@ def _verdict(document: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _figures(evaluation: Evaluation) -> Iterator[str]:
-    section = ""
+def _figures(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+    """Section and HTML of every figure; the first of a section has its heading."""
+    last = ""
     for named in evaluation_figures(evaluation):
-        if named.section != section:
-            section = named.section
-            yield f"<h2>{escape(section)}</h2>"
+        head = section(named.section) if named.section != last else ""
+        last = named.section
         buffer = io.BytesIO()
         named.figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, facecolor="white")
         data = base64.b64encode(buffer.getvalue()).decode("ascii")
         text = escape(named.text, quote=True)
         small = ' class="small"' if named.figure.get_figwidth() < 8 else ""
-        yield (
-            f'<figure><div class="wide"><img{small} src="data:image/png;base64,{data}" '
-            f'alt="{text}"></div><figcaption>{text}</figcaption></figure>'
-        )
+        image = wide(f'<img{small} src="data:image/png;base64,{data}" alt="{text}">', last)
+        yield last, f"{head}<figure>{image}<figcaption>{text}</figcaption></figure>"
 
 
 def _provenance(provenance: dict[str, Any]) -> Iterator[str]:

@@ -8,14 +8,18 @@ from html import escape
 from typing import Any
 
 __all__ = [
+    "anchor",
     "bar_table",
     "folded",
     "interval_text",
     "member_table",
     "number",
+    "peer_table",
+    "section",
     "statistic_rows",
     "statistics_tables",
     "table",
+    "wide",
 ]
 
 _TITLES = {
@@ -54,6 +58,22 @@ def interval_text(bounds: Any) -> str:
     return f"{number(bounds[0])} to {number(bounds[1])}"
 
 
+def anchor(title: str) -> str:
+    """Where a section is on the page."""
+    return title.lower().replace(" ", "-")
+
+
+def section(title: str) -> str:
+    """HTML heading of a section."""
+    return f'<h2 id="{anchor(title)}">{escape(title)}</h2>'
+
+
+def wide(content: str, name: str) -> str:
+    """HTML that scrolls sideways where the window is narrow, with the keyboard too."""
+    label = escape(name, quote=True)
+    return f'<div class="wide" role="region" tabindex="0" aria-label="{label}">{content}</div>'
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> str:
     """An HTML table; the last `numbers` columns are set flush right."""
     first = len(heads) - numbers
@@ -65,7 +85,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0)
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     head = f"<thead><tr>{cells('th', heads)}</tr></thead>"
-    return f'<div class="wide"><table>{head}<tbody>{body}</tbody></table></div>'
+    return wide(
+        f"<table>{head}<tbody>{body}</tbody></table>", f"table of {heads[0] or 'statistics'}"
+    )
 
 
 def bar_table(bars: Sequence[dict[str, Any]]) -> str:
@@ -80,7 +102,7 @@ def bar_table(bars: Sequence[dict[str, Any]]) -> str:
     heads = ("value", "95 % interval", "null", "bar: at most")
     head = "".join(f'<th class="number">{text}</th>' for text in heads)
     head = f"<thead><tr><th></th><th></th>{head}</tr></thead>"
-    return f'<div class="wide"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+    return wide(f"<table>{head}<tbody>{''.join(rows)}</tbody></table>", "bars")
 
 
 def statistics_tables(entries: dict[str, Any]) -> Iterator[str]:
@@ -166,3 +188,20 @@ def member_table(members: Sequence[dict[str, float]]) -> Iterator[str]:
     rows.append(["spread (sd)", *(number(statistics.stdev(column)) for column in columns)])
     title = "Members of the ensemble, each on the same few rows"
     yield folded(title, table(["member", *names], rows, numbers=len(names)), opened=True)
+
+
+def peer_table(peers: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Emulators and photometric-error models side by side: value and 95 % interval of each."""
+    names = list(peers[0]["statistics"])
+    rows = []
+    for name in names:
+        entries = [peer["statistics"][name] for peer in peers]
+        texts = [f"{number(e['value'])} ({interval_text(e['interval'])})" for e in entries]
+        rows.append([name, *texts])
+    yield table(["statistic", *(peer["name"] for peer in peers)], rows, numbers=len(peers))
+    rows_used = peers[0]["rows"]
+    yield (
+        f"<p>All on the same {rows_used:,} held-out rows, with 95 % intervals over sky regions and "
+        "the conditional location and scale of the first. The oracle is a redraw of the same "
+        "injections; Gaussian errors and neighbours know the training rows alone.</p>"
+    )

@@ -9,6 +9,7 @@ arXiv:1610.06545).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,16 @@ from balrog_keras.residuals import colours, residuals, standardized
 from data_prep.errors import require
 from data_prep.schema import Schema
 
-__all__ = ["CLASSIFIERS", "auc", "auc_table", "c2st_statistics", "features", "out_of_fold_scores"]
+__all__ = [
+    "CLASSIFIERS",
+    "auc",
+    "auc_table",
+    "c2st_statistics",
+    "feature_names",
+    "features",
+    "fitted_folds",
+    "out_of_fold_scores",
+]
 
 FOLDS = 4
 
@@ -92,6 +102,22 @@ def features(
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
+def feature_names(schema: Schema) -> list[str]:
+    """What the columns of :func:`features` are, in words."""
+    measured = schema.measured_names
+    return [
+        *schema.condition_names,
+        *measured,
+        *(f"{name} - {ref}" for name, ref in zip(measured, _references(schema), strict=True)),
+        *(f"({name} - location) / scale" for name in measured),
+        *colours(schema, np.empty((0, len(measured))))[0],
+    ]
+
+
+def _references(schema: Schema) -> list[str]:
+    return [column.reference or "0" for column in schema.measured]
+
+
 def out_of_fold_scores(
     real: np.ndarray, emulated: np.ndarray, classifier: str, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -110,13 +136,37 @@ def out_of_fold_scores(
     -------
     scores_real, scores_emulated : float64 arrays, shape (N,)
     """
+    scores = np.empty((2, len(real)))
+    for model, held_out in fitted_folds(real, emulated, classifier, seed):
+        with require("threadpoolctl", "report").threadpool_limits(1):
+            for row, sample in zip(scores, (real, emulated), strict=True):
+                row[held_out] = model.predict_proba(sample[held_out])[:, 1]
+    return scores[0], scores[1]
+
+
+def fitted_folds(
+    real: np.ndarray, emulated: np.ndarray, classifier: str, seed: int = 0
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """Classifiers with the rows that each has not seen.
+
+    Parameters
+    ----------
+    real, emulated, classifier, seed
+        As in :func:`out_of_fold_scores`.
+
+    Yields
+    ------
+    model : scikit-learn classifier
+        Fitted; class 1 is emulated.
+    held_out : bool array, shape (N,)
+        The rows of the fold; every row is in one.
+    """
     from warnings import catch_warnings, simplefilter
 
     threadpoolctl = require("threadpoolctl", "report")
     n = len(real)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0xF01D]))
     fold = rng.permutation(n) % FOLDS
-    scores = np.empty((2, n))
     for k in range(FOLDS):
         train, held_out = fold != k, fold == k
         model = CLASSIFIERS[classifier]()
@@ -126,9 +176,7 @@ def out_of_fold_scores(
             # The network's training is cut at a fixed length on purpose.
             simplefilter("ignore", require("sklearn.exceptions", "report").ConvergenceWarning)
             model.fit(np.concatenate([real[train], emulated[train]]), target)
-        for row, sample in zip(scores, (real, emulated), strict=True):
-            row[held_out] = model.predict_proba(sample[held_out])[:, 1]
-    return scores[0], scores[1]
+        yield model, held_out
 
 
 def auc(

@@ -32,7 +32,7 @@ def test_script_writes_report_and_metrics(toy_bundle, toy_shards, tmp_path):
     assert metrics["null"] == "second realization"
     assert metrics["statistics"]["non_finite_draws"]["draws"] >= 1_000_000
     provenance = metrics["provenance"]
-    assert provenance["settings"] == {"draws": 25, "seed": 0, "max_rows": 600}
+    assert provenance["settings"] == {"draws": 25, "seed": 0, "max_rows": 600, "cuts": []}
     assert provenance["emulator"]["name"] == "toy"
     assert len(provenance["emulator"]["emulator_json_sha256"]) == 64
     assert provenance["shards"]["fingerprint"] == toy_schema().fingerprint
@@ -118,11 +118,11 @@ def test_ensemble_with_detection(toy_ensemble, tmp_path):
     detection = metrics["detection"]
     assert detection["rows"]["test"] == 3_000
     assert detection["statistics"]["auc"]["value"] > 0.9
-    assert [bar["name"] for bar in metrics["bars"][3:]] == [
+    assert [bar["name"] for bar in metrics["bars"][3:6]] == [
         "detection_ece", "detection_completeness", "detection_counts",
     ]  # fmt: skip
     first, second = metrics["members"]
     assert first["C2ST AUC"] != second["C2ST AUC"]
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
-    assert "<h2>Detection</h2>" in page
+    assert '<h2 id="detection">' in page
     assert "Members of the ensemble" in page

@@ -3,13 +3,17 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from evaluation_world import LABEL, KnownEmulator, held_out
+from browser import BROWSER, probe
+from evaluation_world import LABEL, SCHEMA, KnownEmulator, held_out, location_scale
 from toy import toy_schema
 from toy_detection import toy_injections, toy_probability
 
+from balrog_keras.count_statistics import default_selections
 from balrog_keras.detection_evaluation import DetectionRows, evaluate_detection
 from balrog_keras.evaluation import evaluate
+from balrog_keras.metrics_schema import check_metrics
 from balrog_keras.report import write_report
+from balrog_keras.science_statistics import evaluate_science
 
 PROVENANCE = {"created": "2026-01-01", "emulator": {"name": "a <b> & c"}, "settings": {"seed": 0}}
 
@@ -19,6 +23,11 @@ def written(tmp_path_factory, quick_classifiers):
     evaluation = evaluate(
         KnownEmulator(stretch=2.0), held_out(1500), draws=30, replicates=20, least_draws=1
     )
+    rows = evaluation.held_out
+    selections = default_selections(SCHEMA, rows.measured)
+    scales = location_scale(rows.condition)
+    science = evaluate_science(evaluation, scales, selections, simulations=20, replicates=20)
+    evaluation = replace(evaluation, science=science)
     directory = tmp_path_factory.mktemp("report") / "new"
     page = write_report(evaluation, PROVENANCE, directory)
     assert page == directory / "report.html"
@@ -54,7 +63,7 @@ def test_page_needs_nothing_else(written, tags):
     assert "https://" not in written[1]
     assert not {"script", "link", "iframe"} & {tag for tag, _ in tags}
     sources = [attributes["src"] for tag, attributes in tags if tag == "img"]
-    assert len(sources) == 13
+    assert len(sources) == 20
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert "url(" not in written[1]
 
@@ -70,8 +79,10 @@ def test_verdict_and_label_are_on_top(written):
     assert not evaluation.passed
     start = page[page.index("<h1>") : page.index("<figure>")]
     assert LABEL in start
-    assert "2 of 3 bars not met" in start
-    for bar in evaluation.bars:
+    failed = {bar["name"] for bar in evaluation.all_bars if not bar["passed"]}
+    assert failed >= {"c2st_auc", "worst_pit_ks", "quartile_spread"}
+    assert f"{len(failed)} of 6 bars not met" in start
+    for bar in evaluation.all_bars:
         assert bar["title"] in start
     assert "oracle" in start
 
@@ -79,6 +90,20 @@ def test_verdict_and_label_are_on_top(written):
 def test_light_dark_and_narrow(written):
     assert "prefers-color-scheme: dark" in written[1]
     assert 'name="viewport"' in written[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("dark", [False, True])
+def test_page_in_a_browser(written, tmp_path, dark):
+    seen, console = probe(written[1], tmp_path, dark)
+    assert console == []
+    assert seen["images"] == 20
+    assert (seen["broken"], seen["dead"], seen["requests"]) == (0, 0, [])
+    assert seen["overflow"] <= 0
+    assert seen["narrow"] <= 0
+    assert seen["keyboard"]
+    assert seen["paper"] == ("rgb(20, 23, 26)" if dark else "rgb(255, 255, 255)")
 
 
 def test_names_are_escaped(written):
@@ -93,13 +118,15 @@ def test_metrics_are_strict_json(written):
         raise AssertionError(constant)
 
     metrics = json.loads(text, parse_constant=refuse)
+    check_metrics(metrics)
     assert metrics["format_version"] == 1
     assert metrics["label"] == LABEL
     assert metrics["passed"] is False
     assert metrics["null"] == "oracle"
     assert metrics["provenance"] == PROVENANCE
     assert metrics["rows"]["paired_with_oracle"] == 1350
-    assert [bar["value"] for bar in metrics["bars"]] == [bar["value"] for bar in evaluation.bars]
+    values = [bar["value"] for bar in evaluation.all_bars]
+    assert [bar["value"] for bar in metrics["bars"]] == values
     worst = metrics["statistics"]["pit"]["worst_bin"]
     assert {"value", "interval", "null", "p_value", "where"} <= set(worst)
 
@@ -107,7 +134,7 @@ def test_metrics_are_strict_json(written):
 def test_tables_name_every_statistic(written):
     page = written[1]
     for text in ("Wasserstein", "KS distance of colours", "Tail quantiles", "Energy score", "AUC"):
-        assert text in page[page.index("<h2>Tables</h2>") :]
+        assert text in page[page.index('<h2 id="tables">') :]
 
 
 def test_few_regions_without_oracle_are_said(tmp_path, quick_classifiers, unrendered_figures):
@@ -131,15 +158,18 @@ def test_detection_and_members_have_their_part_of_the_page(written, tmp_path, un
     parser = Tags()
     parser.feed(page)
     assert parser.open == []
-    assert len([tag for tag, _ in parser.tags if tag == "img"]) == 16
+    assert len([tag for tag, _ in parser.tags if tag == "img"]) == 23
     top = page[page.index("<h1>") : page.index("<figure>")]
-    assert "5 of 6 bars not met" in top
+    failed = [bar["name"] for bar in evaluation.all_bars if not bar["passed"]]
+    assert set(failed) >= {"detection_ece", "detection_completeness", "detection_counts"}
+    assert f"{len(failed)} of 9 bars not met" in top
     assert "4,000 held-out injections" in top
-    for text in ("<h2>Detection</h2>", "Brier score", "Completeness in bins", "spread (sd)"):
+    for text in ('<h2 id="detection">', "Brier score", "Completeness in bins", "spread (sd)"):
         assert text in page
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["detection"]["rows"]["test"] == 4_000
     ece = metrics["detection"]["statistics"]["ece"]
     assert ece["value"] > ece["null"]
     assert metrics["members"] == members
+    check_metrics(metrics)
     assert metrics["bars"][3]["name"] == "detection_ece"
