@@ -100,7 +100,7 @@ def _train(settings: Settings) -> tuple[Any, float]:
         tf.random.stateless_normal((rows, _CONDITIONS), (1, 2)),
         tf.random.stateless_normal((rows, _MEASURED), (3, 4)),
     )
-    step = tf.function(gan.train_step)
+    step = tf.function(gan.train_step, autograph=False)
 
     def work() -> None:
         for _ in range(_STEPS):
@@ -113,7 +113,7 @@ def _train(settings: Settings) -> tuple[Any, float]:
 def _trained_draw(generator: Any) -> Callable[[int], np.ndarray]:
     import tensorflow as tf
 
-    call = tf.function(generator, reduce_retracing=True)
+    call = tf.function(generator, autograph=False, reduce_retracing=True)
 
     def draw(rows: int) -> np.ndarray:
         condition = tf.zeros((rows, _CONDITIONS))

@@ -166,6 +166,6 @@ class EmulatorModule(tf.Module):
             endpoints["detection_probability"] = (self.detection_probability, {})
             endpoints["emulate_detected"] = (self.emulate_detected, keys | member)
         return {
-            name: tf.function(function).get_concrete_function(**inputs, **columns)
+            name: tf.function(function, autograph=False).get_concrete_function(**inputs, **columns)
             for name, (function, inputs) in endpoints.items()
         }

@@ -183,15 +183,16 @@ def _step_function(
     gan: ConditionalWGANGP, xla: bool, strategy: tf.distribute.Strategy | None
 ) -> Callable[[Any], None]:
     """Graph that takes the iterator's next batch and trains on it."""
+    # No Python branches depend on tensors, and reading the source for some takes two seconds.
     if strategy is None:
-        step = tf.function(gan.train_step, jit_compile=xla)
+        step = tf.function(gan.train_step, autograph=False, jit_compile=xla)
 
-        @tf.function
+        @tf.function(autograph=False)
         def take_step(batches: Any) -> None:
             step(next(batches))
     else:
 
-        @tf.function
+        @tf.function(autograph=False)
         def take_step(batches: Any) -> None:
             # Without XLA, which cannot compile the sums over replicas.
             strategy.run(gan.train_step, args=(next(batches),))

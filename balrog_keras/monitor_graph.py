@@ -26,7 +26,7 @@ def networks_graph(gan: Any, num_conditions: int) -> Any:
     """
     import tensorflow as tf
 
-    @tf.function
+    @tf.function(autograph=False)
     def networks(condition: Any, latent: Any) -> Any:
         return gan.critic((gan.generator((condition, latent)), condition))
 

@@ -142,7 +142,7 @@ def _convert(
     columns = [tf.TensorSpec([None], tf.float32, name) for name in schema.condition_names]
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     model, _ = tf2onnx.convert.from_function(
-        tf.function(function),
+        tf.function(function, autograph=False),
         input_signature=[*columns, *others],
         opset=_OPSET,
         custom_op_handlers={"Log1p": (_log1p, []), "Expm1": (_expm1, [])},

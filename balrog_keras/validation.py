@@ -106,7 +106,7 @@ class Validator:
         self._bins = CalibrationBins.of(condition, schema.condition_names, _BINS)
         self._residuals = residuals(schema, condition, measured)
         self._real_bins = [_median_spread(self._residuals[rows]) for *_, rows in self._cells()]
-        self._draw = tf.function(_draw)
+        self._draw = tf.function(_draw, autograph=False)
 
     def scores(self, generator: Any) -> dict[str, float]:
         """The numbers of :meth:`validate`.

@@ -32,9 +32,9 @@ def measure(shards: Path, galaxies: int, settings: Settings) -> dict[str, Any]:
     standardizer = Standardizer.for_schema(schema)
     gan = build_gan(settings, conditions, measured)
     batches = iter(data.batches(standardizer, rows, Seeds.of(settings.seed).batches))
-    step = tf.function(gan.train_step, jit_compile=settings.xla)
+    step = tf.function(gan.train_step, autograph=False, jit_compile=settings.xla)
 
-    @tf.function
+    @tf.function(autograph=False)
     def take_step(batches) -> None:
         step(next(batches))
 
