@@ -3,7 +3,16 @@
 Importing this package imports neither TensorFlow nor Keras; the classes below load on first use.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # What __getattr__ loads, for type checkers and editors.
+    from balrog_keras.config import Settings
+    from balrog_keras.emulator import Emulator
+    from balrog_keras.generator import Generator
+    from balrog_keras.networks import Critic
+    from balrog_keras.standardizer import Standardizer
+    from balrog_keras.wgan_gp import ConditionalWGANGP
 
 __version__ = "0.1.0"
 __all__ = [
@@ -20,7 +29,7 @@ _HOMES = {
     "ConditionalWGANGP": "wgan_gp",
     "Critic": "networks",
     "Emulator": "emulator",
-    "Generator": "networks",
+    "Generator": "generator",
     "Settings": "config",
     "Standardizer": "standardizer",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -39,10 +40,10 @@ class Suggestions:
 
     def error(self, message: str, *more: Any) -> NoReturn:
         """End with exit code 2, the message and what was perhaps meant."""
-        super().error(f"{message}{self._hint()}", *more)  # type: ignore[misc]
+        super().error(f"{message}{self._hint(message)}", *more)  # type: ignore[misc]
         raise AssertionError("error() of a parser ends the process")
 
-    def _hint(self) -> str:
+    def _hint(self, message: str) -> str:
         options: dict[str, Any] = self._option_string_actions  # type: ignore[attr-defined]
         misspelt = []
         for place, word in enumerate(self._given):
@@ -53,6 +54,9 @@ class Suggestions:
                 misspelt.append((value or " ".join(self._given[place + 1 : place + 2]), choices))
             elif place == 0 and (commands := _commands(self)):
                 misspelt.append((word, commands))
+        # jsonargparse's words for a key of a YAML file that is no option.
+        for name in re.findall(r"Option '(\w+)' is not accepted", message):
+            misspelt.append((name, [option.lstrip("-") for option in options]))
         hints = [(name, did_you_mean(name, known)) for name, known in misspelt]
         return "".join(f"; {name}{hint}" for name, hint in hints if hint)
 
@@ -99,7 +103,7 @@ def settings_parser(prog: str, description: str) -> Any:
     class Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
         """Keep the examples as they are written."""
 
-    class Parser(Suggestions, ArgumentParser):
+    class Parser(Suggestions, ArgumentParser):  # type: ignore[misc]
         """With suggestions for misspelt settings."""
 
     return Parser(prog=prog, description=description, epilog=EXIT_CODES, formatter_class=Formatter)

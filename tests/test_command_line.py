@@ -89,6 +89,14 @@ def test_misspelt_words_exit_2_and_name_what_is_close(main, arguments, meant, ca
     assert meant in " ".join(capsys.readouterr().err.split())
 
 
+def test_misspelt_setting_in_a_file_exits_2_and_names_what_is_close(tmp_path, capsys):
+    (tmp_path / "settings.yaml").write_text("widht: 64\n")
+    with pytest.raises(SystemExit) as end:
+        balrog.main(["train", "--data", "d", "--name", "n", f"--config={tmp_path}/settings.yaml"])
+    assert end.value.code == 2
+    assert "did you mean width" in capsys.readouterr().err
+
+
 def test_nothing_is_suggested_for_what_is_right(capsys):
     with pytest.raises(SystemExit):
         prep.main(["prepare", "--catalog", "c", "--split", "sky"])

@@ -1,5 +1,6 @@
 """The wheel has all that the packages need, and what states the version agrees."""
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -97,3 +98,8 @@ def test_every_extra_that_is_named_exists():
             named |= set(found.split(","))
     assert named <= extras
     assert "cpu" in named
+
+
+def test_every_public_name_loads_and_the_strictly_typed_program_starts():
+    assert all(getattr(balrog_keras, name) for name in balrog_keras.__all__)
+    assert importlib.import_module("strict_user").Emulator is balrog_keras.Emulator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class DeepTable:
         return hash(self._key)
 
     @property
-    def _key(self) -> tuple:
+    def _key(self) -> tuple[Any, ...]:
         path = self.spec.catalog.path
         stamp = path.stat().st_mtime_ns if path.exists() else id(self.spec.catalog)
         return str(path), stamp, self.spec.columns, self.unit, repr(self.preset)

@@ -117,7 +117,7 @@ def read_neighbors(job: Job, chunks: Sequence[Mapping[str, Any]], bucket: int) -
 
 def _dtype(job: Job) -> np.dtype:
     spec = job.plan.tables[job.plan.neighbor_role]
-    fields: list[tuple] = [
+    fields: list[tuple[Any, ...]] = [
         ("key", np.uint64), ("row_id", np.int64), ("ra", np.float64), ("dec", np.float64),
         ("kind", np.uint8), ("brightness", np.float32, (len(spec.brightness),)),
     ]  # fmt: skip
