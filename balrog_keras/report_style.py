@@ -26,5 +26,6 @@ table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tab
 th, td { padding: 0.2rem 0.7rem 0.2rem 0; text-align: left; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
 td.number, th.number { text-align: right; }
+@media (max-width: 40rem) { td:first-child { white-space: normal; } }
 details { margin: 0.5rem 0; } summary { cursor: pointer; }
 """
