@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from balrog_keras.emulator import Emulator
 
 __all__ = ["PartitionDraws"]
+
+logger = logging.getLogger(__name__)
 
 # Maps keep what they have read, and are not made for several threads at once.
 _LOOKING_UP = threading.Lock()
@@ -110,10 +114,19 @@ class PartitionDraws:
         return output.assign(**drawn.columns)
 
     def _condition(self, emulator: Emulator, frame: pandas.DataFrame) -> np.ndarray:
-        columns = columns_of(frame, {})
+        """Conditions of the rows, NaN where unusable, which one line of the log counts."""
+        columns, unusable = columns_of(frame, {}), Counter[str]()
         absent = tuple(c.name for c in emulator.schema.survey if c.name not in columns)
-        if not absent:
-            return conditions_of(columns, emulator.info)
-        with _LOOKING_UP:
-            maps = opened_maps(self.maps, self.emulator, self.sha256, absent)
-            return conditions_of(columns, emulator.info, maps, self.position)
+        if absent:
+            with _LOOKING_UP:
+                maps = opened_maps(self.maps, self.emulator, self.sha256, absent)
+                found = conditions_of(columns, emulator.info, maps, self.position, unusable)
+        else:
+            found = conditions_of(columns, emulator.info, unusable=unusable)
+        if unusable:
+            logger.warning(
+                "%s of the %s rows of a partition have no measured values (%s)",
+                f"{np.count_nonzero(np.isnan(found[:, 0])):,}", f"{len(found):,}",
+                ", ".join(f"{reason}: {rows:,}" for reason, rows in unusable.items()),
+            )  # fmt: skip
+        return found

@@ -80,7 +80,6 @@ class BalrogNoisifier(_RunByCeci, Noisifier):
 
     name = "BalrogNoisifier"
     entrypoint_function = "__call__"
-    interactive_function = "balrog_noisifier"
     config_options = Noisifier.config_options.copy()
     config_options.update(
         **_common_options(),
@@ -128,7 +127,6 @@ class BalrogSelector(_RunByCeci, Selector):
 
     name = "BalrogSelector"
     entrypoint_function = "__call__"
-    interactive_function = "balrog_selector"
     config_options = Selector.config_options.copy()
     config_options.update(**_common_options())
 

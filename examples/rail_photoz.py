@@ -1,11 +1,11 @@
 """Photometric redshifts after an emulated survey: a RAIL pipeline from truth to figure.
 
-    python examples/rail_photoz.py saved_models/mini-balrog --out photoz
+    python examples/rail_photoz.py saved_models/mini-balrog --out demo/photoz
 
 RAIL's own example galaxies (DC2, redshifts and LSST magnitudes) are taken as truth and given a
 seeing each. BalrogSelector draws which of them are detected and BalrogNoisifier what is measured;
 nearest neighbours (RAIL's KNearNeigh) learn redshifts from one half and estimate them for the
-other, from measured and, for comparison, from true magnitudes. PHOTOZ gets the pipeline
+other, from measured and, for comparison, from true magnitudes. demo/photoz gets the pipeline
 (pipeline.yml, which `ceci pipeline.yml` runs again), all of its files, and photoz.png.
 
 Needs the extras rail and report. DC2 has LSST's errors, small beside those of the mini-Balrog's
@@ -214,7 +214,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Make the inputs, save and run the pipeline, draw the figure; gives its numbers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("emulator", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("photoz"))
+    parser.add_argument("--out", type=Path, default=Path("demo/photoz"))
     parser.add_argument("--rows", type=int, help="galaxies of each half (default all)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--in-process", action="store_true", help="one process for all stages")

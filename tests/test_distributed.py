@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from balrog_keras import distributed_cache
 from balrog_keras.catalog_emulation import CatalogColumns, emulate_catalog
 from balrog_keras.distributed import emulate_partitions
 from balrog_keras.draw_plan import DrawPlan
@@ -203,6 +204,20 @@ def test_bad_input_fails_before_anything_is_drawn(truth, options, message):
         emulate_partitions(dd.from_pandas(table, npartitions=2), BUNDLE, **options)
 
 
+def test_what_is_drawn_names_the_task(truth):
+    lazy = dd.from_pandas(truth, npartitions=1)
+    names = [
+        emulate_partitions(lazy, BUNDLE, row_id="object_id", seed=seed)._name for seed in (1, 1, 2)
+    ]
+    assert names[0] == names[1] != names[2]
+
+
+def test_rows_without_a_draw_are_counted(truth, caplog):
+    emulate_partitions(dd.from_pandas(truth, npartitions=1), BUNDLE).compute()
+    assert "1 of the 3,000 rows of a partition have no measured values" in caplog.text
+    assert "no usable true_mag_r: 1" in caplog.text
+
+
 def test_other_catalogues_and_clashing_names_are_refused(truth):
     with pytest.raises(BalrogError, match="Dask data frame or an LSDB catalogue.*found DataFrame"):
         emulate_partitions(truth, BUNDLE)
@@ -219,8 +234,6 @@ def test_another_emulator_at_the_same_place_is_refused(truth, tmp_path):
     drawn = emulate_partitions(dd.from_pandas(truth, npartitions=1), copy)
     description = copy / "emulator.json"
     description.write_text(description.read_text().replace("realistic maps", "other maps"))
-    from balrog_keras import distributed_cache
-
     distributed_cache._loaded.cache_clear()
     with pytest.raises(BalrogError, match="must be the same for all partitions"):
         drawn.compute()
@@ -232,6 +245,11 @@ def kill_own_worker(frame, flag):
         flag.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return frame
+
+
+def times_loaded():
+    """How often this process has loaded an emulator."""
+    return distributed_cache._loaded.cache_info().misses
 
 
 @contextmanager
@@ -270,5 +288,6 @@ def test_killed_worker_leaves_the_same_bytes(truth, expected, tmp_path):
         client.wait_for_workers(2, timeout=120)
         drawn = emulate_partitions(dd.concat(parts), BUNDLE, row_id="object_id", **WITH_ALL)
         require_same(drawn.compute(), expected)
+        assert list(client.run(times_loaded).values()) == [1]
         assert sorted([worker.poll() for worker in workers], key=str) == [-signal.SIGKILL, None]
     assert flag.exists()
