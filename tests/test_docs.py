@@ -67,6 +67,7 @@ def test_reference_shows_signatures_types_and_docstrings(site):
     assert not [name for name in named if name not in text]
     assert "seed: int = 0" in text
     assert "Another seed is another realization." in text
+    assert ":meth:" not in text
 
 
 def test_commands_in_the_pages_exist():
