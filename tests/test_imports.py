@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = (
     "tensorflow", "keras", "galsim", "sep", "dask", "distributed", "lsdb", "hats", "h5py", "tables",
     "numexpr", "matplotlib", "sklearn", "onnx", "onnxruntime", "tf2onnx", "grpc",
-    "tensorflow_serving",
+    "tensorflow_serving", "rail", "ceci",
 )  # fmt: skip
 # Modules that are about TensorFlow or Keras themselves.
 GRAPH_MODULES = {
