@@ -51,9 +51,7 @@ class RunData:
 
     def __post_init__(self) -> None:
         if not isinstance(self.members, int) or self.members < 1:
-            raise BalrogError(
-                f"members must be at least 1, got {self.members!r}"
-            )
+            raise BalrogError(f"members must be at least 1, got {self.members!r}")
 
 
 class Run:

@@ -17,6 +17,7 @@ from balrog_keras.detection_fit import fit_detection
 from balrog_keras.distribution import is_chief, open_strategy, wait_for_all
 from balrog_keras.domain_fit import fit_domain
 from balrog_keras.export import export_emulator
+from balrog_keras.file_errors import tensorflow_file_errors
 from balrog_keras.fine_tune import Base
 from balrog_keras.fitting import Interrupted
 from balrog_keras.member_training import Rows, train_member
@@ -31,6 +32,8 @@ from data_prep.manifest import MANIFEST_NAME, Manifest
 __all__ = ["Interrupted", "train"]
 
 logger = logging.getLogger(__name__)
+
+_GO_ON = "checkpoints so far are kept: make room, then run again with --resume"
 
 
 def train(
@@ -90,6 +93,8 @@ def train(
         emulator that cannot be fine-tuned, or a loss that became NaN or infinite.
     Interrupted
         After SIGINT or SIGTERM; a checkpoint has been written.
+    OSError
+        If the run or the emulator cannot be written; the run can be resumed.
     """
     spread = open_strategy(strategy)
     manifest, destination = Manifest.load(shards), linked_place(Path(saved_models) / name)
@@ -112,7 +117,7 @@ def train(
         elif chief:
             run.start(settings, data, overwrite)
         wait_for_all(spread)
-        with _logged(run, chief):
+        with _logged(run, chief), tensorflow_file_errors(_GO_ON):
             rows = Rows.of(Path(shards), settings)
             # Found out now, not after the fits that come before the first step.
             batches_in_epoch(rows.training.rows, settings.critic_steps * settings.batch_size)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from balrog_keras.arrow_columns import numpy_columns, units_of
 from balrog_keras.table_formats.table_base import TableWriter
@@ -26,7 +27,8 @@ class Hdf5Table(TableWriter):
         super().__init__(path, name)
         import h5py
 
-        self._file = h5py.File(path, "w")
+        self._raw = _RememberingFile(path, "w+")
+        self._file = h5py.File(self._raw, "w")
 
     def write(self, part: pyarrow.Table) -> None:
         """Append rows."""
@@ -47,7 +49,53 @@ class Hdf5Table(TableWriter):
             column = self._file[name]
             column.resize(len(column) + len(values), axis=0)
             column[len(column) - len(values) :] = values
+        self._raw.demand_whole()
+
+    def finish(self) -> None:
+        """Finish the file; OSError if the disk did not take it."""
+        self._file.close()
+        self._raw.demand_whole()
 
     def close(self) -> None:
-        """Finish the file."""
+        """Let go of the file."""
         self._file.close()
+        self._raw.close()
+
+
+class _RememberingFile(io.FileIO):
+    """A file whose first failed write is remembered rather than told to the HDF5 library.
+
+    The library ends the process (segmentation fault) when a file is closed whose last writes
+    failed, as on a full disk. Here it believes that all went well, and we raise the error.
+    """
+
+    _failure: OSError | None = None
+
+    def demand_whole(self) -> None:
+        """Raise the first error of a write."""
+        if self._failure is not None:
+            raise self._failure
+
+    def write(self, data: Any) -> int:
+        view, done = memoryview(data).cast("B"), 0
+        try:
+            while done < len(view) and self._failure is None:
+                done += super().write(view[done:])
+        except OSError as error:
+            self._failure = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._failure = self._failure or error
+        return size or 0
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        found = super().readinto(view)
+        if self._failure is not None and found < len(view):
+            view[found:] = bytes(len(view) - found)
+            return len(view)
+        return found
