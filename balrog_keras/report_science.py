@@ -49,8 +49,11 @@ def science_tables(science: dict[str, Any]) -> Iterator[str]:
         if science.get(key):
             yield folded(title, table(_HEADS, list(statistic_rows(science[key], ""))))
     yield from _telling(science["telling"])
-    yield folded("Bias, spread, PIT and coverage in magnitude x seeing", _grids(science["grids"]))
-    yield folded("Number counts in measured magnitudes", _counts(science["counts"]))
+    if science["grids"]:
+        title = "Bias, spread, PIT and coverage in magnitude x seeing"
+        yield folded(title, _grids(science["grids"]))
+    if science["counts"]:
+        yield folded("Number counts in measured magnitudes", _counts(science["counts"]))
     if science.get("density"):
         yield folded("N/<N> against survey properties", _density(science["density"]["curves"]))
 

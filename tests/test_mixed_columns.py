@@ -11,12 +11,15 @@ from mixed_world import mixed_conditions, mixed_measured, mixed_rows, mixed_sche
 from shard_files import write_shards
 
 from balrog_keras.catalog_emulation import emulate_catalog
+from balrog_keras.count_statistics import default_selections
 from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.emulator import Emulator
 from balrog_keras.evaluation import evaluate
 from balrog_keras.held_out import HeldOut
 from balrog_keras.info import describe
+from balrog_keras.metrics_schema import check_metrics
 from balrog_keras.report import write_report
+from balrog_keras.science_statistics import evaluate_science
 from balrog_keras.training import train
 from data_prep.errors import BalrogError
 from data_prep.shards import read_split
@@ -101,9 +104,14 @@ def test_evaluation_reports_every_column(home, emulator, tmp_path, quick_classif
         assert np.isfinite(values).all(), group
     assert list(evaluation.statistics["colour_ks"]) == ["meas_r - meas_i"]
     assert evaluation.statistics["energy_score"]["emulator"]["value"] < 3
+    scales = emulator.location_scale(evaluation.held_out.condition)
+    cuts = default_selections(SCHEMA, held_out.measured)
+    science = evaluate_science(evaluation, scales, cuts, simulations=5, replicates=5)
+    assert set(science.statistics["grids"]) == set(SCHEMA.measured_names)
+    evaluation = dataclasses.replace(evaluation, science=science)
     page = write_report(evaluation, {"created": "today"}, tmp_path).read_text("utf-8")
     assert "meas_r, meas_i" in page
-    json.loads((tmp_path / "metrics.json").read_text())
+    check_metrics(json.loads((tmp_path / "metrics.json").read_text()))
 
 
 def test_units_and_transforms_are_described(home, emulator):
