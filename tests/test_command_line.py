@@ -139,7 +139,7 @@ def _completions(line, program, tmp_path):
     out = tmp_path / "completions"
     environment = {
         **os.environ,
-        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE": "3" if line.startswith("python -m") else "1",
         "_ARGCOMPLETE_IFS": "\n",
         "_ARGCOMPLETE_STDOUT_FILENAME": str(out),
         "COMP_LINE": line,
@@ -155,6 +155,7 @@ def _completions(line, program, tmp_path):
     [
         ("balrog-keras ma", "balrog_keras", {"maps", "magnification"}),
         ("balrog-keras train --critic_st", "balrog_keras", {"--critic_steps"}),
+        ("python -m balrog_keras maps --ns", "balrog_keras", {"--nside"}),
         ("balrog-data-prep prepare --preset des-y3-m", "data_prep",
          {"des-y3-metacal", "des-y3-metacal-lensing"}),
     ],

@@ -14,7 +14,7 @@ from balrog_keras.config import Settings
 
 NOTEBOOKS = Path(__file__).parents[1] / "examples" / "notebooks"
 QUICK = Settings(
-    width=8, depth=1, generator_width=4, generator_depth=1, likelihood_steps=5, steps=2,
+    width=8, depth=1, generator_width=4, generator_depth=1, likelihood_steps=0, steps=2,
     batch_size=64, location_scale_steps=20, detection_steps=20, validation_interval=1,
     validation_draws=2, xla=False,
 )  # fmt: skip
