@@ -119,6 +119,8 @@ class ConditionReader:
             column.name: self._find(column, optional=column.name in in_maps)
             for column in self._conditions
         }
+        for name, found in self._elements.items():
+            logger.debug("%s: %s", name, ", ".join(str(e) for e in found.values()) or "from a map")
         absent = [name for name, found in self._elements.items() if not found]
         self._maps = open_maps(maps, emulator.info, absent, self._dust_map(maps))
         position = columns.position if with_position or self._maps is not None else ()

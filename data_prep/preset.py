@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ __all__ = [
     "load_preset",
     "shipped_presets",
 ]
+
+logger = logging.getLogger(__name__)
 
 # The map that extinctions use, among the survey properties.
 EBV = "ebv"
@@ -148,6 +151,7 @@ def load_preset(name_or_path: str | os.PathLike[str]) -> Preset:
     ('r', 'i', 'z')
     """
     path = _preset_path(name_or_path, Path())
+    logger.debug("preset %s: %s", name_or_path, path)
     return _preset(_extended(path, ()), str(path))
 
 

@@ -6,6 +6,7 @@ alone and looked up one after the other, so that memory does not grow with their
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -32,6 +33,8 @@ __all__ = [
     "write_partial_map",
     "write_sparse_map",
 ]
+
+logger = logging.getLogger(__name__)
 
 Files = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 Range = tuple[float | None, float | None]
@@ -145,6 +148,7 @@ class SurveyMaps:
                 if path is None:
                     missing[name if len(source["maps"]) == 1 else f"{name} ({alias})"] = patterns
                 else:
+                    logger.debug("%s comes from the map %s", name, path)
                     files[name][alias] = path
         if missing:
             raise BalrogError(_not_found(Path(directory), missing))

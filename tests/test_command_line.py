@@ -118,6 +118,17 @@ def test_verbose_shows_the_traceback_and_quiet_only_the_line(tmp_path, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_verbose_logs_which_files_are_used(capfd):
+    """In a process of its own, since logging is set up once."""
+    code = (
+        "from data_prep.console import run_command; from data_prep.preset import load_preset\n"
+        "run_command(lambda: len(load_preset('des-y6').schema.name) and 0, verbose={})"
+    )
+    for verbose in (True, False):
+        subprocess.run([sys.executable, "-c", code.format(verbose)], check=True, cwd=ROOT)
+        assert ("data_prep.preset: preset des-y6: " in capfd.readouterr().err) == verbose
+
+
 class _Terminal:
     def isatty(self):
         return True
