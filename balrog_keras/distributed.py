@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from balrog_keras.catalog_columns import CatalogColumns
 from balrog_keras.distributed_cache import description_sha256, loaded_emulator
 from balrog_keras.distributed_partition import PartitionDraws
 from balrog_keras.draw_plan import DrawPlan
@@ -31,6 +32,7 @@ def emulate_partitions(
     keep: Sequence[str] = (),
     maps: str | Path | None = None,
     position: tuple[str, str] | None = None,
+    columns: CatalogColumns | None = None,
     member: int | None = 0,
     detected: bool = False,
     **more: Any,
@@ -56,6 +58,9 @@ def emulate_partitions(
         Directory of survey property maps, which every worker sees.
     position : (str, str), optional
         Columns of the positions; by default ``ra`` and ``dec``, or the LSDB catalogue's own.
+    columns : CatalogColumns, optional
+        Names, or a survey's preset with units and conversions, as the command takes them with
+        ``--columns`` and ``--preset``; instead of `row_id` and `position`.
     member, detected, **more
         As ``realizations``, ``layout`` and others: of :class:`balrog_keras.draw_plan.DrawPlan`.
 
@@ -90,15 +95,15 @@ def emulate_partitions(
         emulator=place,
         sha256=description_sha256(place),
         plan=DrawPlan(seed=seed, member=member, detected=detected, **more),
-        row_id=row_id,
+        columns=_columns(columns, row_id, position or _position(catalog, is_lsdb)),
         keep=tuple(keep),
         maps=str(Path(maps).resolve()) if maps is not None else None,
-        position=position or (_lsdb_position(catalog) if is_lsdb else ("ra", "dec")),
     )
     draws = replace(draws, keep=_kept(draws, catalog, is_lsdb))
-    needed = draws.needed(list(catalog.columns))
-    meta = _meta(draws, _no_rows(catalog, is_lsdb))
-    narrow = catalog[needed]
+    no_rows = _no_rows(catalog, is_lsdb)
+    needed = dict.fromkeys((*draws.reader(no_rows).needed, *draws.keep))
+    meta = _meta(draws, no_rows)
+    narrow = catalog[[name for name in catalog.columns if name in needed]]
     return _of_lsdb(draws, narrow, meta) if is_lsdb else _of_dask(draws, narrow, meta)
 
 
@@ -115,9 +120,28 @@ def _is_lsdb(catalog: Any) -> bool:
     return False
 
 
-def _lsdb_position(catalog: Any) -> tuple[str, str]:
+def _position(catalog: Any, is_lsdb: bool) -> tuple[str, str]:
+    if not is_lsdb:
+        return "ra", "dec"
     described = catalog.hc_structure.catalog_info
     return described.ra_column, described.dec_column
+
+
+def _columns(
+    columns: CatalogColumns | None, row_id: str | None, position: tuple[str, str]
+) -> CatalogColumns:
+    """Where everything is; BalrogError if the row id is named twice."""
+    if columns is None:
+        ra, dec = position
+        return CatalogColumns(
+            position=((ra,), (dec,)), row_id=(row_id,) if row_id is not None else ()
+        )
+    if row_id is not None:
+        raise BalrogError(
+            f"the row id must be named once: row_id={row_id!r} and columns are given; use "
+            "CatalogColumns(row_id=...) alone"
+        )
+    return replace(columns, keep=())
 
 
 def _kept(draws: PartitionDraws, catalog: Any, is_lsdb: bool) -> tuple[str, ...]:
@@ -126,8 +150,14 @@ def _kept(draws: PartitionDraws, catalog: Any, is_lsdb: bool) -> tuple[str, ...]
     drawn = {"row_id", *_empty_draws(draws, emulator)}
     if draws.keep == ("all",):
         return tuple(name for name in columns if name not in drawn)
-    always = _lsdb_position(catalog) if is_lsdb else ()
+    always = _position(catalog, is_lsdb) if is_lsdb else ()
     keep = tuple(dict.fromkeys((*always, *draws.keep)))
+    absent = [name for name in keep if name not in columns]
+    if absent:
+        raise BalrogError(
+            f"the catalogue must have the columns to keep, {', '.join(absent)}; it has "
+            f"{', '.join(map(str, columns))}"
+        )
     clash = [name for name in keep if name in drawn]
     if clash:
         raise BalrogError(
@@ -163,7 +193,7 @@ def _meta(draws: PartitionDraws, frame: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def _of_dask(draws: PartitionDraws, frame: Any, meta: pandas.DataFrame) -> Any:
-    if draws.row_id is not None:
+    if draws.columns.row_id:
         return frame.map_partitions(_draw, draws, meta=meta)
     import dask.dataframe as dd
     import pandas as pd
@@ -179,7 +209,7 @@ def _of_dask(draws: PartitionDraws, frame: Any, meta: pandas.DataFrame) -> Any:
 
 
 def _of_lsdb(draws: PartitionDraws, catalog: Any, meta: pandas.DataFrame) -> Any:
-    if draws.row_id is not None:
+    if draws.columns.row_id:
         return catalog.map_partitions(_draw, draws, meta=meta)
     if getattr(catalog, "margin", None) is not None:
         raise BalrogError(

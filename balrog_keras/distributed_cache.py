@@ -1,4 +1,4 @@
-"""Emulators and maps loaded once in each process, however many partitions it gets."""
+"""Emulators loaded once in each process, however many partitions it gets."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import sys
 import threading
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from balrog_keras.bundle import read_description
-from balrog_keras.conditions import open_maps
 from data_prep.errors import BalrogError
 
 if TYPE_CHECKING:
     from balrog_keras.emulator import Emulator
 
-__all__ = ["description_sha256", "loaded_emulator", "opened_maps"]
+__all__ = ["description_sha256", "loaded_emulator"]
 
 # Threads of one process wait for the first of them to load.
 _LOADING = threading.Lock()
@@ -65,27 +64,6 @@ def _loaded(directory: str, sha256: str) -> Emulator:
         )
     _share_cores()
     return Emulator.load(directory)
-
-
-@lru_cache(maxsize=_KEPT)
-def opened_maps(maps: str | None, directory: str, sha256: str, names: tuple[str, ...]) -> Any:
-    """Maps of some survey properties, opened once in this process; use them in one thread only.
-
-    Parameters
-    ----------
-    maps : str or None
-        Directory; None gives None.
-    directory, sha256 : str
-        The emulator's, as for :func:`loaded_emulator`.
-    names : tuple of str
-        Survey properties.
-
-    Raises
-    ------
-    BalrogError
-        If the directory or a map is missing.
-    """
-    return open_maps(maps, _loaded(directory, sha256).info, names)
 
 
 def _share_cores() -> None:

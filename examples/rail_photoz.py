@@ -32,6 +32,7 @@ from rail.core.stage import RailPipeline
 from rail.estimation.algos.k_nearneigh import KNearNeighEstimator, KNearNeighInformer
 from rail.tools.table_tools import TableConverter
 from rail.utils.path_utils import find_rail_file
+from scipy.stats import median_abs_deviation
 
 from balrog_keras.bundle import read_description
 from balrog_keras.plots import COLOURS, new_figure
@@ -143,8 +144,8 @@ def binned(magnitude: np.ndarray, off: np.ndarray, edges: np.ndarray) -> Binned:
 
 
 def nmad(off: np.ndarray) -> float:
-    """1.4826 times the median absolute deviation from the median."""
-    return float(1.4826 * np.median(np.abs(off - np.median(off))))
+    """Median absolute deviation from the median, scaled to a normal's standard deviation."""
+    return float(median_abs_deviation(off, scale="normal"))
 
 
 def read_results(place: Path) -> dict[str, pd.DataFrame]:

@@ -1,13 +1,11 @@
-import os
+import shutil
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from dask_workers import kill_own_worker, times_loaded, two_workers
 
 from balrog_keras import distributed_cache
 from balrog_keras.catalog_emulation import CatalogColumns, emulate_catalog
@@ -139,6 +137,23 @@ def test_survey_properties_from_maps(emulator, truth, tmp_path):
     drawn = emulate_partitions(lazy, BUNDLE, seed=3, maps=tmp_path).compute()
     pd.testing.assert_frame_equal(drawn[list(whole)], whole)
     assert 1 < whole.meas_mag_i.isna().sum() < ROWS / 2
+    with pytest.raises(BalrogError, match="the position needs the column RA"):
+        emulate_partitions(lazy, BUNDLE, maps=tmp_path, position=("RA", "DEC"))
+
+
+def test_names_and_vectors_as_the_command_takes_them(truth, expected):
+    import pyarrow as pa
+
+    mags = np.ascontiguousarray(truth[[f"true_mag_{band}" for band in "riz"]]).astype("float32")
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(mags.ravel(), from_pandas=True), 3)
+    kind = pd.ArrowDtype(vectors.type)
+    table = truth.drop(columns=[f"true_mag_{band}" for band in "riz"])
+    table = table.assign(MAGS=pd.Series(vectors, dtype=kind, index=truth.index))
+    names = {f"true_mag_{band}": (f"MAGS[{number}]",) for number, band in enumerate("riz")}
+    columns = CatalogColumns(names, row_id=("COADD_ID", "object_id"))
+    lazy = dd.from_pandas(table, npartitions=2)
+    computed = emulate_partitions(lazy, BUNDLE, columns=columns, **WITH_ALL).compute()
+    require_same(computed, expected)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +188,12 @@ def test_lsdb_row_numbers_are_in_its_own_order(emulator, sky):
     np.testing.assert_array_equal(drawn[list(whole)], whole)
 
 
-def test_lsdb_margins_have_the_draws_of_their_rows(lsdb, truth, expected):
+def test_lsdb_margins_have_the_draws_of_their_rows(lsdb, truth, expected, monkeypatch):
+    alignment = pytest.importorskip("hats.pixel_tree.pixel_alignment")
+    for name, function in list(vars(alignment).items()):
+        # Compiling them takes longer than all else here.
+        if hasattr(function, "py_func"):
+            monkeypatch.setattr(alignment, name, function.py_func)
     few = truth.iloc[:200]
     sky = lsdb.from_dataframe(few, ra_column="ra", dec_column="dec", partition_rows=150,
                               margin_threshold=3_600)  # fmt: skip
@@ -188,14 +208,15 @@ def test_lsdb_margins_have_the_draws_of_their_rows(lsdb, truth, expected):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"row_id": "id"}, "must have a column 'id' for the row id"),
-        ({"keep": ["size"]}, "must have a column 'size' for the output"),
+        ({"row_id": "id"}, "the row id needs the column id, which is missing"),
+        ({"keep": ["size"]}, "must have the columns to keep, size"),
+        ({"row_id": "id", "columns": CatalogColumns()}, "row id must be named once"),
         ({"member": 2}, "member of mini-balrog must be from 0 to 0"),
         ({"layout": "tall"}, "layout must be"),
         ({"units": ("asinh mag",)}, "asinh"),
-        ({"maps": "nowhere", "drop": "fwhm_r", "position": ("RA", "dec")}, "a column 'RA'"),
-        ({"drop": "fwhm_r"}, r"must have a column 'fwhm_r' \(arcsec\), or maps="),
-        ({"drop": "true_mag_i"}, "must have a column 'true_mag_i'"),
+        ({"maps": "nowhere", "drop": "fwhm_r"}, "must lie in a directory; .*nowhere is none"),
+        ({"drop": "fwhm_r"}, "needs the column fwhm_r, which is missing"),
+        ({"drop": "true_mag_i"}, "needs the column true_mag_i, which is missing"),
     ],
 )
 def test_bad_input_fails_before_anything_is_drawn(truth, options, message):
@@ -228,8 +249,6 @@ def test_other_catalogues_and_clashing_names_are_refused(truth):
 
 
 def test_another_emulator_at_the_same_place_is_refused(truth, tmp_path):
-    import shutil
-
     copy = shutil.copytree(BUNDLE, tmp_path / "copy")
     drawn = emulate_partitions(dd.from_pandas(truth, npartitions=1), copy)
     description = copy / "emulator.json"
@@ -237,39 +256,6 @@ def test_another_emulator_at_the_same_place_is_refused(truth, tmp_path):
     distributed_cache._loaded.cache_clear()
     with pytest.raises(BalrogError, match="must be the same for all partitions"):
         drawn.compute()
-
-
-def kill_own_worker(frame, flag):
-    """The partition unchanged; the worker that has it first is killed as by ``kill -9``."""
-    if not flag.exists():
-        flag.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return frame
-
-
-def times_loaded():
-    """How often this process has loaded an emulator."""
-    return distributed_cache._loaded.cache_info().misses
-
-
-@contextmanager
-def two_workers(address, directory):
-    """Two workers of a Dask scheduler, each a process of one thread, as ``dask worker`` starts."""
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny",
-               "--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]  # fmt: skip
-    paths = os.pathsep.join([str(Path(__file__).parent), str(BUNDLE.parents[1])])
-    with open(directory / "workers.log", "w") as log:
-        workers = [
-            subprocess.Popen(command, cwd=directory, env={**os.environ, "PYTHONPATH": paths},
-                             stdout=log, stderr=subprocess.STDOUT)
-            for _ in range(2)
-        ]  # fmt: skip
-    try:
-        yield workers
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
 
 
 @pytest.mark.slow
