@@ -6,8 +6,10 @@ import pytest
 from evaluation_world import LABEL, SCHEMA, held_out, location_scale, measure
 
 from balrog_keras.bars import SCIENCE_BARS
+from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.count_statistics import default_selections
 from balrog_keras.evaluation import Evaluation
+from balrog_keras.measured_cuts import read_cuts
 from balrog_keras.report import _plain
 from balrog_keras.report_science import science_tables
 from balrog_keras.science_figures import (
@@ -17,7 +19,8 @@ from balrog_keras.science_figures import (
     sky_figures,
     telling_figures,
 )
-from balrog_keras.science_statistics import evaluate_science
+from balrog_keras.science_statistics import _selections, evaluate_science
+from data_prep.schema import Column, Schema
 
 ROWS = 1_600
 
@@ -88,3 +91,26 @@ def test_tables_and_figures_are_made_of_them(science):
     html = "".join(science_tables(_plain(science[1].statistics)))
     assert html.count("<details") == html.count("</details>") == 9
     assert "meas_mag_i &lt;" in html
+
+
+def test_true_redshifts_of_what_is_selected():
+    columns = (Column("true_mag_r", "mag", "truth"), Column("true_redshift", "1", "truth"),
+               Column("meas_mag_r", "mag", "measured", reference="true_mag_r"))  # fmt: skip
+    schema = Schema("z", ("r",), columns)
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(20, 25, 4_000)
+    condition = np.column_stack([truth, 0.2 * (truth - 20)])
+    real, same = (truth[:, None] + rng.normal(0, 0.05, (4_000, 1)) for _ in range(2))
+    bootstrap = RegionBootstrap(np.arange(4_000) % 40, 50)
+
+    def side(emulated):
+        return SimpleNamespace(condition=condition, real=real, emulated=emulated,
+                               bootstrap=bootstrap)  # fmt: skip
+
+    cuts = {"bright": read_cuts(["meas_mag_r < 23"], schema)}
+    known = SimpleNamespace(schema=schema)
+    found = _selections(known, side(same - 0.5), side(same), cuts)["redshift_shift"]["bright"]
+    # Half a magnitude too bright: limits of 23.5 instead of 23, mean redshifts of 0.35 and 0.3.
+    assert found["value"] == pytest.approx(0.05, abs=0.01)
+    assert found["interval"][0] > 0.03
+    assert abs(found["null"]) < 0.005
