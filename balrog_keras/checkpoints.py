@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from balrog_keras.standardizer import Standardizer
 from data_prep.errors import BalrogError
 
 __all__ = ["Checkpoints"]
+
+logger = logging.getLogger(__name__)
 
 _KEPT = 3
 _TOLERANCE = 0.005
@@ -103,6 +106,11 @@ class Checkpoints:
             If it cannot be read or is of another model.
         """
         if self.latest is None:
+            if any(Path(self._manager.directory).glob("ckpt-*.index")):
+                logger.warning(
+                    "%s holds checkpoints that its list does not name: this run starts anew",
+                    self._manager.directory,
+                )
             return False
         try:
             status = self._checkpoint.restore(self.latest)

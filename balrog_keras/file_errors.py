@@ -42,6 +42,6 @@ def tensorflow_file_errors(remedy: str) -> Iterator[None]:
         )
         if not isinstance(error, kinds):
             raise
-        # "{{function_node __wrapped__...}} message"
-        text = str(error).splitlines()[0].rpartition("}} ")[2]
+        # "{{function_node __wrapped__...}} message [Op:SaveV2]"
+        text = str(error).splitlines()[0].rpartition("}} ")[2].partition(" [Op:")[0]
         raise OSError(f"{text}; {remedy}") from error

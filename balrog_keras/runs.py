@@ -94,7 +94,11 @@ class Run:
         BalrogError
             If there is no such run, or its config.yaml cannot be read.
         """
-        return Settings.from_dict(self._read(self.config))
+        content = self._read(self.config)
+        try:
+            return Settings.from_dict(content)
+        except BalrogError as error:
+            raise BalrogError(f"{self.config}: {error}") from None
 
     def saved_data(self) -> RunData:
         """What the run was started on.
