@@ -9,6 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from balrog_keras import __version__
 from data_prep.command_line import CommandParser, complete
 
 __all__ = ["main"]
@@ -54,6 +55,7 @@ examples:
 
 def _parser() -> CommandParser:
     parser = CommandParser("python -m balrog_keras", _DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"balrog-keras {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in _OWN_PARSERS:
         text, prog = _HELP.get(name), f"{parser.prog} {name}"

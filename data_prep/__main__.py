@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+from data_prep import __version__
 from data_prep.command_line import CommandParser, add_verbosity, complete
 from data_prep.console import run_command
 
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> CommandParser:
     parser = CommandParser("python -m data_prep", _DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"balrog-keras {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in _COMMANDS.items():
         commands.add_parser(name, help=text, prog=f"{parser.prog} {name}", add_help=False)

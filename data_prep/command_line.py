@@ -56,7 +56,7 @@ class Suggestions:
                 misspelt.append((word, commands))
         # jsonargparse's words for a key of a YAML file that is no option.
         for name in re.findall(r"Option '(\w+)' is not accepted", message):
-            misspelt.append((name, [option.lstrip("-") for option in options]))
+            misspelt.append((name, tuple(option.lstrip("-") for option in options)))
         hints = [(name, did_you_mean(name, known)) for name, known in misspelt]
         return "".join(f"; {name}{hint}" for name, hint in hints if hint)
 

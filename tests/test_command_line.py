@@ -66,6 +66,18 @@ def test_overview_names_every_command_and_its_examples_parse(module):
         _parser(of).parse_args(arguments)
 
 
+@pytest.mark.parametrize("main", [prep.main, balrog.main])
+def test_version_and_no_command(main, capsys):
+    for arguments, code, stream, text in (
+        (["--version"], 0, 0, f"balrog-keras {balrog.__version__}"),
+        ([], 2, 1, "required: COMMAND"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == code
+        assert text in capsys.readouterr()[stream]
+
+
 @pytest.mark.parametrize(
     ("main", "arguments", "meant"),
     [
