@@ -62,6 +62,15 @@ class FrameCatalog(Catalog):
         rows = self._frame.iloc[start:stop]
         return {name: self._numbers(rows[name], start) for name in columns}
 
+    def _remark(self, name: str) -> str:
+        """How vectors are read so that their length is known."""
+        if name not in self.widths:
+            return ""
+        return (
+            f"it holds {self._frame.dtypes[name]}; vectors must be Arrow lists of one length, as "
+            'dask.dataframe.read_parquet(..., dtype_backend="pyarrow") and LSDB give them'
+        )
+
     def _numbers(self, values: pandas.Series, first_row: int) -> np.ndarray:
         import pyarrow as pa
 
