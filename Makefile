@@ -1,6 +1,7 @@
 # make demo   set up, then simulate -> prepare -> train -> evaluate -> emulate on the mini-Balrog
 # make test   set up, then run the tests
 # make lint   set up, then ruff and mypy
+# make soak   half an hour of emulate with its memory watched, and kills of every stage
 # make clean  delete what the demo made (not .venv)
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ EMULATOR := saved_models/demo
 REPORT := demo/evaluation/report.html
 MEASURED := demo/measured.parquet
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint soak clean
 .DELETE_ON_ERROR:
 
 demo: $(REPORT) $(MEASURED)
@@ -33,6 +34,9 @@ lint: $(INSTALLED)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+soak: $(INSTALLED)
+	$(PY) benchmarks/soak.py $(SOAK)
 
 clean:
 	rm -rf demo runs/demo $(EMULATOR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from data_prep.errors import BalrogError
 __all__ = [
     "atomic_directory",
     "atomic_path",
+    "discard_partials",
     "inside",
     "linked_place",
     "read_versioned_json",
@@ -74,6 +76,15 @@ def inside(directory: str | os.PathLike[str], name: Any, said_by: str) -> Path:
 def _partial_name(path: Path) -> Path:
     """Name beside `path`, hidden, unique to this writer on any machine, ending as `path` does."""
     return path.with_name(f".{uuid.uuid4().hex[:12]}.partial.{path.name}")
+
+
+def discard_partials(path: Path) -> None:
+    """Delete what killed writers of `path` left beside it; the caller has the lock of `path`."""
+    for partial in path.parent.glob(f".*.partial.{glob.escape(path.name)}"):
+        if partial.is_dir() and not partial.is_symlink():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
