@@ -18,7 +18,15 @@ import numpy as np
 from balrog_keras.metrics import quantile_bins
 from data_prep.schema import Schema
 
-__all__ = ["LEAST_REGIONS", "Cell", "cells_of", "condition_quartiles", "exchanges", "worst_cell"]
+__all__ = [
+    "LEAST_REGIONS",
+    "Cell",
+    "cells_of",
+    "condition_quartiles",
+    "exchanges",
+    "worst_cell",
+    "worst_ratio",
+]
 
 # 2^20 exchanges of regions are enough for a 95 % quantile; with fewer, rows are exchanged.
 LEAST_REGIONS = 20
@@ -167,7 +175,8 @@ def worst_cell(
     -------
     dict
         ``bias`` (over the cell's real spread) and ``spread`` (ratio minus 1): absolute ``value``,
-        ``signed``, 95 % ``null``, ``p_value``, ``where`` and its ``rows``.
+        ``signed``, 95 % ``null``, ``p_value``, ``where`` and its ``rows``. Empty if no cell has a
+        spread.
     """
     pairs = [_SortedPair(real[:, c.column], emulated[:, c.column], c.rows) for c in cells]
 
@@ -175,6 +184,8 @@ def worst_cell(
         return np.array([pair.differences(swap) for pair in pairs]).T
 
     here = differences(np.zeros(len(real), bool))
+    if not np.isfinite(here).any():
+        return {}
     null = np.array(
         [
             np.nanmax(np.abs(differences(swap)), axis=1)
@@ -195,3 +206,51 @@ def worst_cell(
             "rows": len(cells[k].rows),
         }
     return result
+
+
+def worst_ratio(
+    real: np.ndarray,
+    emulated: np.ndarray,
+    names: list[str],
+    region: np.ndarray,
+    simulations: int = 100,
+    seed: int = 0,
+) -> dict[str, float | str]:
+    """Largest error of a count, emulated over real minus 1, beside the largest under exchange.
+
+    Parameters
+    ----------
+    real, emulated : bool array, shape (N, S)
+        Rows that pass each selection.
+    names : list of str
+        Of the S selections.
+    region, simulations, seed
+        As in :func:`worst_cell`.
+
+    Returns
+    -------
+    dict
+        ``value``, ``signed``, ``null``, ``p_value`` and ``where``; empty if no real row passes any.
+    """
+    moved = emulated.astype(np.float64) - real
+    count = real.sum(axis=0).astype(np.float64)
+    if not count.any():
+        return {}
+
+    def errors(swap: np.ndarray) -> np.ndarray:
+        # Exchanged rows are counted as real: they move both counts.
+        gained = moved[swap].sum(axis=0)
+        first = np.where(count + gained > 0, count + gained, np.nan)
+        return (moved.sum(axis=0) - 2 * gained) / first
+
+    here = errors(np.zeros(len(real), bool))
+    null = [np.nanmax(np.abs(errors(swap))) for swap in exchanges(region, simulations, seed)]
+    k = int(np.nanargmax(np.abs(here)))
+    value = float(abs(here[k]))
+    return {
+        "value": value,
+        "signed": float(here[k]),
+        "null": float(np.quantile(null, 0.95)),
+        "p_value": (1 + int(np.count_nonzero(np.array(null) >= value))) / (1 + simulations),
+        "where": names[k],
+    }

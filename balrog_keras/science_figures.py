@@ -51,14 +51,18 @@ def grid_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
     if science is None or not science.statistics["grids"]:
         return
     grids, null_name, label = science.statistics["grids"], evaluation.null_kind, evaluation.label
-    worst = science.statistics["worst_grid_spread"]
+    worst, said = science.statistics.get("worst_grid_spread"), ""
+    if worst is not None:
+        said = (
+            " Of the residual over its conditional scale, the worst cell's spread is off by "
+            f"{100 * worst['signed']:+.1f} % ({worst['where']}); that of a perfect emulator is off "
+            f"by less than {100 * worst['null']:.1f} % in 95 % of cases."
+        )
     yield NamedFigure(
         "Bias and spread",
         "Bias and spread ratio of the residual in cells of true magnitude and seeing, in brackets "
         f"those of the {null_name}; bold where the 95 % interval over tiles leaves out what is "
-        "right. Of the residual over its conditional scale, the worst cell's spread is off by "
-        f"{100 * worst['signed']:+.1f} % ({worst['where']}); that of a perfect emulator is off by "
-        f"less than {100 * worst['null']:.1f} % in 95 % of cases.",
+        f"right.{said}",
         map_plots.grid_figure(grids, ("bias", "spread_ratio"), null_name, label),
     )
     yield NamedFigure(

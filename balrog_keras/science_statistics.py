@@ -20,7 +20,12 @@ from balrog_keras.count_statistics import (
     shift_statistic,
 )
 from balrog_keras.evaluation import Evaluation
-from balrog_keras.exchange_null import cells_of, condition_quartiles, worst_cell
+from balrog_keras.exchange_null import (
+    cells_of,
+    condition_quartiles,
+    worst_cell,
+    worst_ratio,
+)
 from balrog_keras.grid_statistics import Grid, grid_statistics, grids
 from balrog_keras.measured_cuts import MeasuredCut, passes
 from balrog_keras.residuals import residuals, standardized
@@ -118,7 +123,7 @@ def evaluate_science(
         "tails": beside(*(tail_statistics(*side.scaled, _names(evaluation), side.bootstrap)
                           for side in (here, null))),
         "counts": _counts(evaluation, here, null),
-        **_selections(evaluation, here, null, selections),
+        **_selections(evaluation, here, null, selections, (simulations, seed)),
         **_sky(evaluation, here, null, seed),
         "telling": _telling(evaluation, here, location_scale, seed),
     }  # fmt: skip
@@ -214,8 +219,13 @@ def _counts(evaluation: Evaluation, here: _Side, null: _Side) -> dict[str, Any]:
 
 
 def _selections(
-    evaluation: Evaluation, here: _Side, null: _Side, selections: Mapping[str, Selection]
+    evaluation: Evaluation,
+    here: _Side,
+    null: _Side,
+    selections: Mapping[str, Selection],
+    choice: tuple[int, int],
 ) -> dict[str, Any]:
+    """Counts and mean redshifts; `choice` is the number and the seed of the exchanges."""
     names = _names(evaluation)
     if not selections:
         return {"selections": {}}
@@ -225,17 +235,15 @@ def _selections(
             for side in (here, null)
         )
     )
-    where = max(found, key=lambda name: abs(found[name]["value"]))
-    worst = found[where]
-    # The null of the largest of several is the largest of the null's: at least its half-interval.
-    reach = max(max(abs(bound) for bound in _finite(entry)) for entry in found.values())
-    result: dict[str, Any] = {
-        "selections": found,
-        "selected_fraction": {
-            "value": abs(worst["value"]), "signed": worst["value"], "interval": None,
-            "null": reach, "where": where,
-        },
-    }  # fmt: skip
+    result: dict[str, Any] = {"selections": found}
+    real, emulated = (
+        np.stack([passes(cuts, names, values) for cuts in selections.values()], axis=1)
+        for values in (here.real, here.emulated)
+    )
+    region = evaluation.held_out.region
+    worst = worst_ratio(real, emulated, list(selections), region, *choice)
+    if worst:
+        result["selected_fraction"] = {"interval": None, **worst}
     place = redshift_place(evaluation.schema)
     if place is not None:
         both = []
@@ -248,12 +256,6 @@ def _selections(
             })  # fmt: skip
         result["redshift_shift"] = beside(*both)
     return result
-
-
-def _finite(entry: dict[str, Any]) -> list[float]:
-    """The null of a statistic and its bounds, those that are known."""
-    values = [entry["null"], *(entry["null_interval"] or [])]
-    return [value for value in values if np.isfinite(value)] or [0.0]
 
 
 def _sky(evaluation: Evaluation, here: _Side, null: _Side, seed: int) -> dict[str, Any]:

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from evaluation_world import SCHEMA, conditions, location_scale, measure
 
-from balrog_keras.exchange_null import cells_of, condition_quartiles, exchanges, worst_cell
+from balrog_keras.exchange_null import (
+    cells_of,
+    condition_quartiles,
+    exchanges,
+    worst_cell,
+    worst_ratio,
+)
 from balrog_keras.residuals import standardized
 
 ROWS = 40_000
@@ -68,3 +74,23 @@ def test_regions_are_exchanged_whole_where_they_are_many(regions, whole):
     same = all(len(np.unique(swap[region == k])) == 1 for k in range(regions))
     assert same == whole
     assert 0.2 < swap.mean() < 0.8
+
+
+def test_exchanged_counts():
+    rng = np.random.default_rng(0)
+    region = np.arange(4_000) % 40
+    real, same = rng.random((2, 4_000, 2)) < [0.5, 0.1]
+    exact = worst_ratio(real, same, ["a", "b"], region, simulations=40)
+    assert exact["p_value"] > 0.05
+    more = same | (rng.random((4_000, 2)) < [0.0, 0.05])
+    found = worst_ratio(real, more, ["a", "b"], region, simulations=40)
+    assert found["where"] == "b"
+    assert found["signed"] == pytest.approx(more[:, 1].sum() / real[:, 1].sum() - 1)
+    assert found["p_value"] == 1 / 41
+    assert worst_ratio(real & False, same, ["a", "b"], region) == {}
+
+
+def test_columns_without_any_spread_have_no_worst_cell():
+    flat = np.zeros((50, 1))
+    cells = cells_of(np.zeros(50, int), ["all"], 0, "x")
+    assert worst_cell(cells, flat, flat, np.arange(50)) == {}

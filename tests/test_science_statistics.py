@@ -108,8 +108,11 @@ def test_true_redshifts_of_what_is_selected():
                                bootstrap=bootstrap)  # fmt: skip
 
     cuts = {"bright": read_cuts(["meas_mag_r < 23"], schema)}
-    known = SimpleNamespace(schema=schema)
-    found = _selections(known, side(same - 0.5), side(same), cuts)["redshift_shift"]["bright"]
+    known = SimpleNamespace(schema=schema, held_out=SimpleNamespace(region=np.arange(4_000) % 40))
+    found = _selections(known, side(same - 0.5), side(same), cuts, (20, 0))
+    assert found["selected_fraction"]["p_value"] == 1 / 21
+    assert found["selected_fraction"]["signed"] == pytest.approx(1 / 6, abs=0.03)
+    found = found["redshift_shift"]["bright"]
     # Half a magnitude too bright: limits of 23.5 instead of 23, mean redshifts of 0.35 and 0.3.
     assert found["value"] == pytest.approx(0.05, abs=0.01)
     assert found["interval"][0] > 0.03
