@@ -89,6 +89,8 @@ def evaluate_bundle(
 
     if max_rows is not None and max_rows < 1:
         raise BalrogError(f"expected --max-rows of at least 1, found {max_rows}")
+    if out.exists() and not out.is_dir():
+        raise BalrogError(f"--out must be a directory, found a file: {out}; give another")
     start, most = time.monotonic(), max_rows or MOST_ROWS
     manifest, emulator = Manifest.load(shards), Emulator.load(bundle)
     emulator.schema.require_same(manifest.schema, f"shards {shards}, emulator {bundle}")
