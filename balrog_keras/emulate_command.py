@@ -116,6 +116,4 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     command = shlex.join(["python", "-m", "balrog_keras", "emulate", *arguments])
-    return run_command(
-        lambda: _emulate(options, command), options.quiet, verbose=options.verbose
-    )
+    return run_command(lambda: _emulate(options, command), options.quiet, verbose=options.verbose)
