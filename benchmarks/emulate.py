@@ -131,8 +131,13 @@ def dask_workers(bundle: Path, place: Path, cores: Sequence[int], quick: bool) -
         columns = conditions(read_description(bundle), CALL_ROWS * (1 if quick else 4))
         pd.DataFrame(columns).to_parquet(files / f"{number}.parquet")
     rates = script("dask_once.py", [bundle, files, place / "measured", 1, 2], cores)
-    table = [(f"Dask, {n} worker(s) of one thread", f"{rates[n]:,.0f} rows/s") for n in "12"]
-    return [*table, ("  ratio", f"{rates['2'] / rates['1']:.2f}")]
+    table = [(f"Dask, {n} worker(s) of one thread", rate(rates[n])) for n in "12"]
+    one, two = rates["1"], rates["2"]
+    return [
+        *table,
+        ("  ratio", f"{two['wall'] / one['wall']:.2f} by the clock, "
+                    f"{2 * two['cpu'] / one['cpu']:.2f} if both had a core each"),
+    ]  # fmt: skip
 
 
 def start_up(bundle: Path, place: Path, repeats: int) -> Rows:

@@ -1,4 +1,5 @@
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pandas as pd
 import pytest
 
 from balrog_keras.emulator import Emulator
-from data_prep.errors import BalrogError
+from data_prep.errors import BalrogError, MissingExtraError
 
 pytest.importorskip("rail.core", reason="RAIL is not installed: pip install -e '.[rail]'")
 stages = pytest.importorskip("balrog_keras.rail")
@@ -117,6 +118,13 @@ def test_nothing_is_overwritten_unasked(sample):
         stage(sample.assign(meas_mag_r=0.0))
     with pytest.raises(BalrogError, match="pandas data frame"):
         stages.BalrogSelector.make_stage(name="dict", **COMMON)({"mag_r": np.ones(3)})
+
+
+def test_without_rail_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ceci.config", None)
+    monkeypatch.delitem(sys.modules, "balrog_keras.rail")
+    with pytest.raises(MissingExtraError, match=r"balrog-keras\[rail\]"):
+        importlib.import_module("balrog_keras.rail")
 
 
 @pytest.mark.slow
