@@ -59,13 +59,19 @@ def science_tables(science: dict[str, Any]) -> Iterator[str]:
 
 
 def _telling(telling: dict[str, Any]) -> Iterator[str]:
-    heads = ["feature", "fall of the AUC", "95 % interval"]
+    heads = ["feature", "fall of the AUC", "95 % interval", "null", "null interval"]
     for key, title in (("groups", "columns in all their forms"), ("features", "single features")):
         rows = [
-            [name, number(entry["value"]), interval_text(entry["interval"])]
+            [
+                name,
+                number(entry["value"]),
+                interval_text(entry["interval"]),
+                number(entry["null"]),
+                interval_text(entry["null_interval"]),
+            ]
             for name, entry in telling[key].items()
         ]
-        yield folded(f"What gives emulated rows away: {title}", table(heads, rows, numbers=2))
+        yield folded(f"What gives emulated rows away: {title}", table(heads, rows, numbers=4))
     rows = [
         [
             entry["condition"],

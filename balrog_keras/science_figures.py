@@ -84,7 +84,8 @@ def telling_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
     yield NamedFigure(
         "Classifier test",
         "Left: how much the AUC falls when a column is shuffled, all its forms together; the most "
-        f"telling are {top}. Right: the AUC in quartiles of every condition, so where emulated "
+        f"telling are {top}. Grey is what the same classifier says of the null. Right: the AUC in "
+        "quartiles of every condition, so where emulated "
         "rows give themselves away. Lines are 95 % intervals over tiles.",
         science_plots.telling_figure(telling, evaluation.label),
     )

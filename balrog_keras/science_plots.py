@@ -238,11 +238,17 @@ def telling_figure(telling: dict[str, Any], label: str) -> Figure:
     for y, entry in enumerate(shown.values()):
         if entry["interval"] is not None:
             left.plot(entry["interval"], [y, y], color=COLOURS["emulated"], lw=2)
-        left.plot(entry["value"], y, "o", color=COLOURS["emulated"])
+        left.plot(entry["value"], y, "o", color=COLOURS["emulated"], label="" if y else "emulator")
+        if entry.get("null_interval") is not None:
+            left.plot(entry["null_interval"], [y + 0.3, y + 0.3], color=COLOURS["null"], lw=1)
+            left.plot(
+                entry["null"], y + 0.3, "o", ms=3, color=COLOURS["null"], label="" if y else "null"
+            )
     left.axvline(0, color="black", lw=0.8)
     left.set_yticks(range(len(shown)), [short(name) for name in shown], fontsize=8)
     left.invert_yaxis()
     left.set_xlabel("fall of the AUC when shuffled", fontsize=9)
+    left.legend(fontsize=7, frameon=False)
     conditions = list(dict.fromkeys(entry["condition"] for entry in telling["bins"]))
     for y, name in enumerate(conditions):
         cells = [entry for entry in telling["bins"] if entry["condition"] == name]

@@ -125,23 +125,35 @@ def evaluate_science(
         "counts": _counts(evaluation, here, null),
         **_selections(evaluation, here, null, selections, (simulations, seed)),
         **_sky(evaluation, here, null, seed),
-        "telling": _telling(evaluation, here, location_scale, seed),
+        "telling": _telling(evaluation, (here, null), location_scale, seed),
     }  # fmt: skip
     judged = [bar for bar in SCIENCE_BARS if bar.path[0] in statistics]
     return Science(statistics, [bar.judge(statistics) for bar in judged], here.bootstrap)
 
 
 def _telling(
-    evaluation: Evaluation, here: _Side, scales: tuple[np.ndarray, np.ndarray], seed: int
+    evaluation: Evaluation,
+    sides: tuple[_Side, _Side],
+    scales: tuple[np.ndarray, np.ndarray],
+    seed: int,
 ) -> dict[str, Any]:
-    """Of the classifier that counts."""
+    """Of the classifier that counts, beside what it says of the null's samples."""
     logger.info("what gives emulated rows away")
-    real, emulated = (
-        features(evaluation.schema, here.condition, values, *scales)
-        for values in (here.real, here.emulated)
-    )
     classifier = evaluation.statistics["c2st"]["larger"]["classifier"]
-    return telling_features(evaluation.schema, real, emulated, classifier, here.bootstrap, seed)
+    found = []
+    every = np.arange(len(evaluation.held_out))
+    for side, rows in zip(sides, (every, evaluation.null_pair[0]), strict=True):
+        real, emulated = (
+            features(evaluation.schema, side.condition, values, scales[0][rows], scales[1][rows])
+            for values in (side.real, side.emulated)
+        )
+        found.append(
+            telling_features(evaluation.schema, real, emulated, classifier, side.bootstrap, seed)
+        )
+    here, null = found
+    for key in ("features", "groups"):
+        here[key] = beside(here[key], null[key])
+    return here
 
 
 def _names(evaluation: Evaluation) -> tuple[str, ...]:
