@@ -14,6 +14,7 @@ from small_survey import found_of, make_injections, write_columns, write_map, wr
 from data_prep.__main__ import main
 from data_prep.errors import BalrogError
 from data_prep.manifest import Manifest, manifest_checksum
+from data_prep.shards import read_split
 
 ROWS = 900
 
@@ -146,6 +147,18 @@ def test_a_manifest_names_no_file_elsewhere(survey, tmp_path, name):
             BalrogError, match=r"manifest.json must name files in .*leads elsewhere"
         ):
             Manifest.load(tmp_path / "s", require_shards)
+
+
+def test_a_linked_shard_must_have_the_checksum_of_the_manifest(survey, tmp_path):
+    shutil.copytree(survey / "shards", tmp_path / "s")
+    shard = next((tmp_path / "s").glob("test-*"))
+    shutil.move(shard, tmp_path / "elsewhere")
+    shard.symlink_to(tmp_path / "elsewhere")
+    assert len(read_split(tmp_path / "s", "test")["row_id"])
+    shard.unlink()
+    shard.symlink_to("/etc/passwd")
+    with pytest.raises(BalrogError, match="must have the SHA-256 that the manifest says"):
+        read_split(tmp_path / "s", "test")
 
 
 def test_maps_and_hats_collections_lead_nowhere_else(survey, tmp_path):
