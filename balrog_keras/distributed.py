@@ -95,7 +95,7 @@ def emulate_partitions(
         emulator=place,
         sha256=description_sha256(place),
         plan=DrawPlan(seed=seed, member=member, detected=detected, **more),
-        columns=_columns(columns, row_id, position or _position(catalog, is_lsdb)),
+        columns=_columns(columns, row_id, position, _position(catalog, is_lsdb)),
         keep=tuple(keep),
         maps=str(Path(maps).resolve()) if maps is not None else None,
     )
@@ -128,18 +128,23 @@ def _position(catalog: Any, is_lsdb: bool) -> tuple[str, str]:
 
 
 def _columns(
-    columns: CatalogColumns | None, row_id: str | None, position: tuple[str, str]
+    columns: CatalogColumns | None,
+    row_id: str | None,
+    position: tuple[str, str] | None,
+    own_position: tuple[str, str],
 ) -> CatalogColumns:
-    """Where everything is; BalrogError if the row id is named twice."""
+    """Where everything is; BalrogError if the row id or the position is named twice."""
     if columns is None:
-        ra, dec = position
+        ra, dec = position or own_position
         return CatalogColumns(
             position=((ra,), (dec,)), row_id=(row_id,) if row_id is not None else ()
         )
-    if row_id is not None:
+    both = {"row_id": row_id, "position": position}
+    twice = [f"{name}={value!r}" for name, value in both.items() if value is not None]
+    if twice:
         raise BalrogError(
-            f"the row id must be named once: row_id={row_id!r} and columns are given; use "
-            "CatalogColumns(row_id=...) alone"
+            f"columns names the row id and the position itself; found {' and '.join(twice)} "
+            "besides: leave out one of the two"
         )
     return replace(columns, keep=())
 

@@ -213,7 +213,7 @@ def test_lsdb_margins_have_the_draws_of_their_rows(lsdb, truth, expected, monkey
     [
         ({"row_id": "id"}, "the row id needs the column id, which is missing"),
         ({"keep": ["size"]}, "must have the columns to keep, size"),
-        ({"row_id": "id", "columns": CatalogColumns()}, "row id must be named once"),
+        ({"row_id": "id", "columns": CatalogColumns()}, "itself; found row_id='id' besides"),
         ({"member": 2}, "member of mini-balrog must be from 0 to 0"),
         ({"layout": "tall"}, "layout must be"),
         ({"units": ("asinh mag",)}, "asinh"),
