@@ -94,7 +94,7 @@ def evaluate_bundle(
     start, most = time.monotonic(), max_rows or MOST_ROWS
     manifest, emulator = Manifest.load(shards), Emulator.load(bundle)
     emulator.schema.require_same(manifest.schema, f"shards {shards}, emulator {bundle}")
-    others = _others(compare, manifest)
+    others = _others(compare, manifest, str(emulator.info["name"]))
     test, held_out = _held_out(manifest, most, seed)
     selections = _selections(manifest, held_out.measured, cuts)
     evaluation = evaluate(
@@ -130,8 +130,10 @@ def evaluate_bundle(
     return document
 
 
-def _others(compare: Sequence[Path] | None, manifest: Manifest) -> dict[str, Any] | None:
-    """Other emulators by name, checked before hours of work."""
+def _others(
+    compare: Sequence[Path] | None, manifest: Manifest, first: str
+) -> dict[str, Any] | None:
+    """Other emulators by name (by path if the name is taken), checked before hours of work."""
     from balrog_keras.emulator import Emulator
 
     if compare is None:
@@ -141,7 +143,7 @@ def _others(compare: Sequence[Path] | None, manifest: Manifest) -> dict[str, Any
         other = Emulator.load(path)
         other.schema.require_same(manifest.schema, f"shards {manifest.directory}, emulator {path}")
         name = str(other.info["name"])
-        others[name if name not in others else str(path)] = other
+        others[str(path) if name in (first, *others) else name] = other
     return others
 
 
