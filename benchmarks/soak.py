@@ -2,9 +2,9 @@
 
     python benchmarks/soak.py [--minutes 30] [--kills 20] [--stages simulate prepare train emulate]
 
-- While the kills go on, another process runs the command `emulate` over and over and samples its
-  resident memory after each; the slope is a straight line's through the samples after the first
-  fifth, with its standard error.
+- While the kills go on, another process emulates a catalogue over and over with one loaded emulator
+  and samples its resident memory after each; the slope is a straight line's through the samples
+  after the first fifth, with its standard error.
 - Each stage is run once undisturbed, then --kills times: killed by SIGKILL, with all its children,
   at a moment drawn uniformly from its running time, and run again (with --resume once there is
   something to resume) until it ends. Its result must have the bytes of the undisturbed run.
@@ -166,13 +166,14 @@ def make_world(world: Path) -> None:
 
 def watch(world: Path, minutes: float) -> None:
     """Emulate over and over in this process; print time and resident MiB after each as JSON."""
-    from balrog_keras.emulate_command import main
+    from balrog_keras.catalog_emulation import emulate_catalog
+    from balrog_keras.draw_plan import DrawPlan
+    from balrog_keras.emulator import Emulator
 
+    emulator, plan = Emulator.load(EMULATOR), DrawPlan(seed=1, realizations=REALIZATIONS)
     page, started = os.sysconf("SC_PAGE_SIZE"), time.monotonic()
-    arguments = stages(world)["emulate"].command(world / "watched")[3:]
     while time.monotonic() - started < 60 * minutes:
-        if main([*arguments, "--quiet"]):
-            raise SystemExit("emulate failed")
+        emulate_catalog(emulator, world / "truth.parquet", world / "watched.parquet", plan=plan)
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * page / 2**20
         print(json.dumps([time.monotonic() - started, resident]), flush=True)
 
@@ -219,7 +220,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         world = Path(name)
         make_world(world)
-        (world / "watched").mkdir()
         command = [sys.executable, __file__, "--watch", name, "--minutes", str(options.minutes)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watched:
             found = {each: kill_stage(stages(world)[each], options.kills, world, rng)
