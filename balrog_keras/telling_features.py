@@ -115,9 +115,10 @@ def _scores(
 def _placements(real: np.ndarray, emulated: np.ndarray) -> np.ndarray:
     """Per pair, what it adds to the AUC: float64 (N,), whose mean is the AUC.
 
-    The share of real scores below the emulated one, and of emulated scores above the real one,
-    halved (DeLong, DeLong & Clarke-Pearson 1988, doi:10.2307/2531595). Means over resampled pairs
-    are, to first order, the AUC of the resampled pairs, without sorting each replicate.
+    The share of real scores below the emulated one, plus the share of emulated scores above the
+    real one, less the AUC (DeLong, DeLong & Clarke-Pearson 1988, doi:10.2307/2531595): resampling
+    a pair resamples both. Means over resampled pairs are, to first order, the AUC of the resampled
+    pairs, without sorting each replicate.
     """
     from scipy.stats import rankdata
 
@@ -125,7 +126,7 @@ def _placements(real: np.ndarray, emulated: np.ndarray) -> np.ndarray:
     ranks = rankdata(np.concatenate([real, emulated]))
     below = (ranks[n:] - rankdata(emulated)) / n
     above = 1.0 - (ranks[:n] - rankdata(real)) / n
-    placed: np.ndarray = 0.5 * (below + above)
+    placed: np.ndarray = below + above - below.mean()
     return placed
 
 

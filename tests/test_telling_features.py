@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.telling_features import _fall, _placements, feature_groups, telling_features
-from balrog_keras.two_sample import feature_names, features
+from balrog_keras.two_sample import auc, feature_names, features
 
 ROWS = 1_500
 
@@ -18,6 +18,11 @@ def test_placements_are_the_auc_and_its_spread():
     placed = _placements(real, emulated)
     target, scores = np.repeat([0, 1], 900), np.append(real, emulated)
     assert placed.mean() == pytest.approx(roc_auc_score(target, scores))
+    bootstrap = RegionBootstrap(np.arange(900))
+    exact = bootstrap.replicate(lambda weights: auc(real, emulated, weights))
+    linear = bootstrap.sums(placed[:, None])[:, 0] / 900
+    assert linear.std() == pytest.approx(exact.std(), rel=0.03)
+    assert np.corrcoef(linear, exact)[0, 1] > 0.99
 
 
 def test_fall_agrees_with_sklearn():
