@@ -274,9 +274,8 @@ def _sky(evaluation: Evaluation, here: _Side, null: _Side, seed: int) -> dict[st
     if here.position is None or null.position is None:
         return {}
     names = _names(evaluation)
-    own, other = (
-        sky_statistics(side.position, side.a, side.b, names)  # type: ignore[arg-type]
-        for side in (here, null)
-    )
+    own = sky_statistics(here.position, here.a, here.b, names)
+    # Fewer rows would be given larger pixels, in which there is less noise.
+    other = sky_statistics(null.position, null.a, null.b, names, own["nside"])
     scatter = beside(scatter_between_pixels(own, seed), scatter_between_pixels(other, seed))
     return {"sky": own, "sky_scatter": scatter}

@@ -49,7 +49,11 @@ def sky_pixels(position: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def sky_statistics(
-    position: np.ndarray, real: np.ndarray, emulated: np.ndarray, names: tuple[str, ...]
+    position: np.ndarray,
+    real: np.ndarray,
+    emulated: np.ndarray,
+    names: tuple[str, ...],
+    nside: int | None = None,
 ) -> dict[str, Any]:
     """Bias of every measured column in pixels of the sky.
 
@@ -61,6 +65,8 @@ def sky_statistics(
         Residuals of the same rows.
     names : tuple of str
         The M columns.
+    nside : int, optional
+        Resolution of the pixels; that of :func:`sky_pixels` by default.
 
     Returns
     -------
@@ -70,7 +76,10 @@ def sky_statistics(
     """
     import healpy
 
-    nside, pixel = sky_pixels(position)
+    if nside is None:
+        nside, pixel = sky_pixels(position)
+    else:
+        pixel = healpy.ang2pix(nside, *np.asarray(position, np.float64).T, nest=True, lonlat=True)
     cells = Cells(pixel)
     ra, dec = healpy.pix2ang(nside, cells.labels, nest=True, lonlat=True)
     low, high = np.quantile(real, [0.16, 0.84], axis=0)
@@ -184,5 +193,5 @@ def _excess(
     ratios: Any, probability: np.ndarray, detected: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """Real minus expected N/<N> of every cell: (b, K)."""
-    real: np.ndarray = ratios(detected, weights)
-    return real - ratios(probability[None], np.broadcast_to(weights, weights.shape))
+    expected: np.ndarray = ratios(probability[None], weights)
+    return ratios(detected, weights) - expected

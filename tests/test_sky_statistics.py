@@ -45,6 +45,17 @@ def test_a_biased_corner_is_found_where_it_is(sky):
     assert scatter_between_pixels(found)["a"]["value"] > exact["interval"][1]
 
 
+def test_the_null_of_fewer_rows_is_in_the_same_pixels(sky):
+    position, real, emulated = (values[: ROWS // 3] for values in sky)
+    coarse = sky_statistics(position, real, emulated, ("a",))
+    found = sky_statistics(position, real, emulated, ("a",), nside=64)
+    assert (coarse["nside"], found["nside"]) == (32, 64)
+    rows = np.unique(sky_pixels(sky[0])[1])
+    assert len(found["rows"]) == pytest.approx(len(rows), rel=0.02)
+    values = (scatter_between_pixels(each)["a"]["value"] for each in (coarse, found))
+    assert next(values) < 0.7 * next(values)
+
+
 def sample(condition, probability, true):
     rng = np.random.default_rng(3)
     detected = (rng.random(len(true)) < true).astype(np.float64)
