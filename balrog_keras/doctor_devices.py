@@ -15,6 +15,8 @@ __all__ = ["GpuFacts", "cpu", "gpu_facts", "tensorflow_devices", "why_no_gpu"]
 
 # https://docs.nvidia.com/cuda/cuda-driver-api: cuInit, and CUDA_ERROR_NO_DEVICE.
 _CUDA_NO_DEVICE = 100
+# A directory per GPU, whatever the environment hides.
+_DRIVER_GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class GpuFacts:
     driver_error : str
         Why the NVIDIA driver cannot be used; "" if it can.
     driver_gpus : int
-        GPUs the driver knows.
+        GPUs the driver knows, those that the environment hides too.
     cuda_packages : int
         CUDA libraries that are installed as Python packages.
     amd : bool
@@ -76,13 +78,21 @@ def gpu_facts() -> GpuFacts:
     packages = [each for each in distributions() if str(each.name).startswith("nvidia-")]
     return GpuFacts(
         system=platform.system(),
-        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        visible=_visible(),
         cuda_build=tf.test.is_built_with_cuda(),
         driver_error=error,
         driver_gpus=count,
         cuda_packages=len(packages),
         amd=Path("/dev/kfd").exists(),
     )
+
+
+def _visible() -> str | None:
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def _hides_all(visible: str | None) -> bool:
+    return visible is not None and visible.strip() in ("", "-1", "none", "NoDevFiles")
 
 
 def _driver() -> tuple[str, int]:
@@ -92,7 +102,9 @@ def _driver() -> tuple[str, int]:
         return "there is no NVIDIA driver (libcuda.so.1)", 0
     status, count = driver.cuInit(0), ctypes.c_int(0)
     if status == _CUDA_NO_DEVICE:
-        return "the NVIDIA driver finds no GPU", 0
+        # With all GPUs hidden by CUDA_VISIBLE_DEVICES the driver says that there are none.
+        hidden = len(list(_DRIVER_GPUS.glob("*"))) if _hides_all(_visible()) else 0
+        return ("", hidden) if hidden else ("the NVIDIA driver finds no GPU", 0)
     if status or driver.cuDeviceGetCount(ctypes.byref(count)):
         return f"the NVIDIA driver does not start (cuInit gives {status})", 0
     return "", count.value
@@ -129,7 +141,7 @@ def why_no_gpu(facts: GpuFacts) -> tuple[str, bool]:
             f"{facts.driver_error}: no GPU, or a container that was started without it "
             "(docker run --gpus all, apptainer exec --nv)"
         ), False
-    if facts.visible is not None and facts.visible.strip() in ("", "-1", "none"):
+    if _hides_all(facts.visible):
         return (
             f"CUDA_VISIBLE_DEVICES={facts.visible!r} hides {facts.driver_gpus} GPU; unset it"
         ), True

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from balrog_keras import doctor, doctor_packages
+from balrog_keras import doctor, doctor_devices, doctor_packages
 from balrog_keras.config import Settings
 from balrog_keras.doctor_command import main
 from balrog_keras.doctor_devices import GpuFacts, tensorflow_devices, why_no_gpu
@@ -111,3 +111,26 @@ def test_why_no_gpu(change, reason, lost):
     found = why_no_gpu(replace(FACTS, **change))
     assert reason in found[0]
     assert found[1] is lost
+
+
+class _DriverWithoutDevices:
+    """libcuda where no device is visible."""
+
+    def cuInit(self, flags):
+        return 100
+
+
+@pytest.mark.parametrize(
+    ("visible", "reason"),
+    [("-1", "CUDA_VISIBLE_DEVICES='-1' hides 2 GPU"), ("0", "finds no GPU"), (None, "finds no")],
+)
+def test_gpus_that_the_environment_hides_from_the_driver(visible, reason, monkeypatch, tmp_path):
+    for name in ("0000:17:00.0", "0000:65:00.0"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(doctor_devices, "_DRIVER_GPUS", tmp_path)
+    monkeypatch.setattr(doctor_devices.ctypes, "CDLL", lambda name: _DriverWithoutDevices())
+    monkeypatch.setattr(doctor_devices, "_visible", lambda: visible)
+    error, count = doctor_devices._driver()
+    found, lost = why_no_gpu(replace(FACTS, visible=visible, driver_error=error, driver_gpus=count))
+    assert reason in found
+    assert lost == (visible == "-1")
