@@ -230,7 +230,8 @@ def worst_ratio(
     Returns
     -------
     dict
-        ``value``, ``signed``, ``null``, ``p_value`` and ``where``; empty if no real row passes any.
+        ``value``, ``signed``, ``null``, ``p_value`` and ``where``; empty if no real row passes any,
+        or so few that exchanging them leaves none.
     """
     moved = emulated.astype(np.float64) - real
     count = real.sum(axis=0).astype(np.float64)
@@ -244,13 +245,16 @@ def worst_ratio(
         return (moved.sum(axis=0) - 2 * gained) / first
 
     here = errors(np.zeros(len(real), bool))
-    null = [np.nanmax(np.abs(errors(swap))) for swap in exchanges(region, simulations, seed)]
+    simulated = [np.abs(errors(swap)) for swap in exchanges(region, simulations, seed)]
+    if not np.isfinite(simulated).any(axis=1).all():
+        return {}
+    null = np.nanmax(simulated, axis=1)
     k = int(np.nanargmax(np.abs(here)))
     value = float(abs(here[k]))
     return {
         "value": value,
         "signed": float(here[k]),
         "null": float(np.quantile(null, 0.95)),
-        "p_value": (1 + int(np.count_nonzero(np.array(null) >= value))) / (1 + simulations),
+        "p_value": (1 + int(np.count_nonzero(null >= value))) / (1 + simulations),
         "where": names[k],
     }

@@ -90,6 +90,12 @@ def test_exchanged_counts():
     assert worst_ratio(real & False, same, ["a", "b"], region) == {}
 
 
+def test_a_single_row_that_passes_is_not_judged():
+    real = np.zeros((100, 1), bool)
+    real[3] = True
+    assert worst_ratio(real, real & False, ["a"], np.arange(100), simulations=20) == {}
+
+
 def test_columns_without_any_spread_have_no_worst_cell():
     flat = np.zeros((50, 1))
     cells = cells_of(np.zeros(50, int), ["all"], 0, "x")
