@@ -127,6 +127,7 @@ def _main(
         right = _RIGHT.get(path[-1], 0.0)
         entries = [entry] if "value" in entry else list(entry.values())
         if entries:
-            worst = max(entries, key=lambda each: abs(each[value] - right))
+            # A column without a spread has no value; it must not hide those that have one.
+            worst = max(entries, key=lambda each: np.nan_to_num(abs(each[value] - right), nan=-1.0))
             result[name] = statistic(worst[value], worst.get(interval))
     return result

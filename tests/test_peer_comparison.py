@@ -1,11 +1,12 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from evaluation_world import LABEL, KnownEmulator, conditions, held_out, measure
 
 from balrog_keras import peer_comparison
 from balrog_keras.metrics_schema import metrics_schema
-from balrog_keras.peer_comparison import PEER_STATISTICS, compare_peers
+from balrog_keras.peer_comparison import PEER_STATISTICS, _main, compare_peers
 from balrog_keras.peer_plots import peer_figure
 from balrog_keras.report import _plain
 from balrog_keras.report_tables import peer_table
@@ -61,3 +62,17 @@ def test_table_and_figure(peers):
     figure = peer_figure(peers, LABEL)
     assert LABEL in figure.get_suptitle()
     assert sum(bool(axis.get_xlabel()) for axis in figure.axes) == len(PEER_STATISTICS)
+
+
+def test_a_column_without_a_spread_does_not_hide_the_worst():
+    known = {"value": 0.1, "interval": [0.0, 0.2]}
+    unknown = {"value": np.nan, "interval": [np.nan, np.nan]}
+    one = {"c2st": {"larger": known}, "pit": {"worst_bin": known},
+           "energy_score": {"emulator": known}}  # fmt: skip
+    columns = {"a": unknown, "b": known, "c": {"value": -0.4, "interval": [-0.5, -0.3]}}
+    many = dict.fromkeys(("wasserstein", "bias", "colour_ks", "rank_correlation"), columns)
+    found = _main({**one, **many, "spread_ratio": columns})
+    assert found["worst bias / spread"] == columns["c"]
+    assert np.isnan(
+        _main({**one, **many, "spread_ratio": {"a": unknown}})["worst spread ratio"]["value"]
+    )
