@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from data_prep.errors import BalrogError
+
 __all__ = ["tensorflow_file_errors"]
+
+# What TensorFlow says of memory, for which it has the same error as for a full disk.
+_MEMORY = re.compile(r"\bOOM\b|out of memory|allocate", re.IGNORECASE)
 
 
 @contextmanager
@@ -24,6 +30,8 @@ def tensorflow_file_errors(remedy: str) -> Iterator[None]:
     ------
     OSError
         With TensorFlow's message, which names the file.
+    BalrogError
+        If the memory of the device does not suffice, which is no fault of a file.
     """
     try:
         yield
@@ -44,4 +52,9 @@ def tensorflow_file_errors(remedy: str) -> Iterator[None]:
             raise
         # "{{function_node __wrapped__...}} message [Op:SaveV2]"
         text = str(error).splitlines()[0].rpartition("}} ")[2].partition(" [Op:")[0]
+        if isinstance(error, tf.errors.ResourceExhaustedError) and _MEMORY.search(text):
+            raise BalrogError(
+                f"the networks and a batch must fit into the memory of the device, found: {text}; "
+                "end what else runs on it, or take a smaller --batch_size"
+            ) from error
         raise OSError(f"{text}; {remedy}") from error
