@@ -83,7 +83,9 @@ def evaluate_bundle(
     Raises
     ------
     BalrogError
-        Schemas that differ, missing or damaged files, no test rows, a malformed cut.
+        Schemas that differ, missing or damaged files, fewer than 100 test rows, a malformed cut.
+    MissingExtraError
+        If what the extras ``cpu`` and ``report`` bring is not installed.
     """
     from balrog_keras.emulator import Emulator
 

@@ -61,9 +61,13 @@ class Injections:
         -------
         Injections or None
             None if the detected rows of the one are not those of the other: less than 95 % of
-            either are in both (a catalogue whose measured rows passed further cuts). Detected rows
-            without measured columns (a flux that is not positive) pass no selection.
+            either are in both (a catalogue whose measured rows passed further cuts), or there are
+            none. Detected rows without measured columns (a flux that is not positive) pass no
+            selection.
         """
+        if not len(test["row_id"]):
+            logger.info("counts of the whole chain are left out: no measured row was chosen")
+            return None
         detected = detection["detected"].astype(bool)
         order = np.argsort(test["row_id"])
         place = np.searchsorted(test["row_id"], detection["row_id"], sorter=order)

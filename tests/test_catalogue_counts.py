@@ -44,3 +44,5 @@ def test_splits_of_different_rows_are_not_compared(splits):
     detection, test = splits
     half = {name: values[::2] for name, values in test.items()}
     assert Injections.of(detection, half) is None
+    none = {name: values[:0] for name, values in test.items()}
+    assert Injections.of(detection, none) is None
