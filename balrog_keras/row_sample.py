@@ -81,11 +81,7 @@ def sample_split(
         If there is no such split, or a shard is truncated or changed.
     """
     manifest = Manifest.load(directory)
-    if split not in manifest.splits:
-        raise BalrogError(
-            f"{directory} must have the split {split!r}; it has {', '.join(manifest.splits)}"
-        )
-    described, parts, kept, seen = manifest.splits[split], [], 0, 0
+    described, parts, kept, seen = manifest.split(split), [], 0, 0
     with Progress(f"read {split}", described["rows"], "rows") as progress:
         for shard in described["shards"]:
             path = manifest.directory / shard["file"]

@@ -63,10 +63,7 @@ def tails_figure(tails: dict[str, Any], null_name: str, label: str) -> Figure:
             axis.minorticks_off()
         upper.set_title(short(name), fontsize=9)
         lower.set_xlabel("distance / conditional scale", fontsize=9)
-    axes[0, 0].set_ylabel("fraction beyond", fontsize=9)
-    axes[1, 0].set_ylabel("emulated / real - 1", fontsize=9)
-    axes[0, 0].legend(fontsize=7, frameon=False)
-    axes[1, 0].legend(fontsize=7, frameon=False)
+    _name_rows(axes, "fraction beyond", "emulated / real - 1")
     return figure
 
 
@@ -102,10 +99,7 @@ def counts_figure(counts: dict[str, Any], null_name: str, label: str) -> Figure:
         lower.axhline(0, color="black", lw=0.8)
         lower.set_ylim(-0.4, 0.4)
         lower.set_xlabel(short(name), fontsize=9)
-    axes[0, 0].set_ylabel("rows per bin", fontsize=9)
-    axes[1, 0].set_ylabel("emulated / real - 1", fontsize=9)
-    axes[0, 0].legend(fontsize=7, frameon=False)
-    axes[1, 0].legend(fontsize=7, frameon=False)
+    _name_rows(axes, "rows per bin", "emulated / real - 1")
     return figure
 
 
@@ -156,11 +150,15 @@ def colour_figure(
         lower.plot(centre, difference, color=COLOURS["emulated"], lw=1.3)
         lower.axhline(0, color="black", lw=0.8)
         lower.set_xlabel(short(name), fontsize=9)
-    axes[0, 0].set_ylabel("share of the rows", fontsize=9)
-    axes[1, 0].set_ylabel("emulated - real, % of rows", fontsize=9)
-    axes[0, 0].legend(fontsize=7, frameon=False)
-    axes[1, 0].legend(fontsize=7, frameon=False)
+    _name_rows(axes, "share of the rows", "emulated - real, % of rows")
     return figure
+
+
+def _name_rows(axes: np.ndarray, *texts: str) -> None:
+    """Label and legend of the first panel of each row."""
+    for axis, text in zip(axes[:, 0], texts, strict=True):
+        axis.set_ylabel(text, fontsize=9)
+        axis.legend(fontsize=7, frameon=False)
 
 
 def _shares(

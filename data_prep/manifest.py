@@ -109,6 +109,21 @@ class Manifest:
         manifest._require_files(require_shards)
         return manifest
 
+    def split(self, name: str) -> Mapping[str, Any]:
+        """What the manifest says of a split, as in `splits`.
+
+        Raises
+        ------
+        BalrogError
+            If there is no such split.
+        """
+        if name not in self.splits:
+            raise BalrogError(
+                f"{self.directory} must have the split {name!r}; it has {', '.join(self.splits)}"
+            )
+        described: Mapping[str, Any] = self.splits[name]
+        return described
+
     def _require_files(self, present: bool) -> None:
         """Shards lie beside the manifest, whatever it says, and are there."""
         names = [shard["file"] for split in self.splits.values() for shard in split["shards"]]

@@ -211,11 +211,7 @@ def read_split(directory: str | os.PathLike[str], split: str) -> dict[str, np.nd
         If there is no such split, or a shard is truncated or changed.
     """
     manifest = Manifest.load(directory)
-    if split not in manifest.splits:
-        raise BalrogError(
-            f"{directory} must have the split {split!r}; it has {', '.join(manifest.splits)}"
-        )
-    described = manifest.splits[split]
+    described = manifest.split(split)
     widths, rows = described["features"], described["rows"]
     result = {
         name: np.empty((rows, width), np.float32) if width else np.empty(rows, np.int64)
