@@ -83,8 +83,8 @@ def _heat_map(
         text = f"{value:.1f}" if limit <= 5 else f"{value:+.0f}"
         if null is not None:
             text += f" ({factor * (null[i][k] - right):+.0f})"
-        bounds = table.get(f"{key}_interval")
-        sure = bounds is not None and not bounds[i][k][0] <= right <= bounds[i][k][1]
+        low, high = table[f"{key}_interval"][i][k] if f"{key}_interval" in table else (right, right)
+        sure = low > right or high < right
         colour = "white" if abs(value) > 0.7 * limit else "black"
         font = {"fontsize": 7, "color": colour, "fontweight": "bold" if sure else "normal"}
         axis.text(k, i, text, ha="center", va="center", **font)
