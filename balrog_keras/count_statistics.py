@@ -142,6 +142,11 @@ def ratio_statistic(
         What is summed: masks, or weights of the rows that pass.
     bootstrap : RegionBootstrap
         Over the N rows.
+
+    Returns
+    -------
+    dict
+        Statistic, NaN if nothing real is summed, with both sums in ``real`` and ``emulated``.
     """
     first, second = float(real.sum()), float(emulated.sum())
     sums = bootstrap.sums(np.stack([real, emulated], axis=1))
@@ -182,7 +187,19 @@ def selection_statistics(
 
 
 def redshift_place(schema: Schema) -> int | None:
-    """Place of the true redshift among the conditions, None if the truth has none."""
+    """Place of the true redshift among the conditions.
+
+    Parameters
+    ----------
+    schema : Schema
+        A truth column is a redshift by its name, as ``true_redshift`` or ``zred``; magnitudes in z
+        are none.
+
+    Returns
+    -------
+    int or None
+        None if the truth has no redshift.
+    """
     for index, column in enumerate(schema.truth):
         if _REDSHIFT.search(column.name.lower()) and column.unit not in MAGNITUDES:
             return index
@@ -202,6 +219,11 @@ def shift_statistic(
         Rows that pass.
     bootstrap : RegionBootstrap
         Over the N rows.
+
+    Returns
+    -------
+    dict
+        Statistic, NaN if either selects no row, with both means in ``real`` and ``emulated``.
     """
     z = np.asarray(redshift, np.float64)
     sums = bootstrap.sums(np.stack([real, emulated, real * z, emulated * z], axis=1))

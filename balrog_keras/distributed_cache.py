@@ -26,6 +26,16 @@ _KEPT = 2
 def description_sha256(directory: str | Path) -> str:
     """SHA-256 of an emulator's ``emulator.json``.
 
+    Parameters
+    ----------
+    directory : path
+        ``saved_models/NAME``.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+
     Raises
     ------
     BalrogError
@@ -42,6 +52,11 @@ def loaded_emulator(directory: str, sha256: str) -> Emulator:
     ----------
     directory, sha256 : str
         As in :class:`balrog_keras.distributed_partition.PartitionDraws`.
+
+    Returns
+    -------
+    Emulator
+        The same one for all threads of the process.
 
     Raises
     ------

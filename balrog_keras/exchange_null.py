@@ -91,6 +91,10 @@ def cells_of(
         Its name.
     least_rows : int
         Cells with fewer rows are not judged: they are left out.
+
+    Returns
+    -------
+    list of Cell
     """
     rows = [np.flatnonzero(label == k) for k in range(1 + int(label.max()))]
     return [
@@ -137,6 +141,11 @@ def condition_quartiles(schema: Schema, condition: np.ndarray) -> list[Cell]:
         Names of the columns.
     condition : float array, shape (N, C)
         Physical units.
+
+    Returns
+    -------
+    list of Cell
+        At most 4 C M; fewer where many values of a condition are equal.
     """
     cells = []
     for condition_name, values in zip(schema.condition_names, condition.T, strict=True):

@@ -70,7 +70,22 @@ class GaussianErrors:
         return at, middle, np.log(np.maximum(0.5 * (high - low), 1e-12))
 
     def draw(self, condition: np.ndarray, row_id: np.ndarray, seed: int) -> np.ndarray:
-        """Measured columns, float32 (N, M), a pure function of condition, row id and seed."""
+        """Draw measured columns: a pure function of condition, row id and seed.
+
+        Parameters
+        ----------
+        condition : float array, shape (N, C)
+            Truth and survey properties, physical units.
+        row_id : int64 array, shape (N,)
+            Identity of each row.
+        seed : int
+            Another seed is another realization.
+
+        Returns
+        -------
+        float32 array, shape (N, M)
+            Physical units.
+        """
         noise = keyed_normals(seed, row_id, len(self._curves)).astype(np.float64)
         for m, ((at, middle, error), place) in enumerate(
             zip(self._curves, self._references, strict=True)
@@ -106,7 +121,22 @@ class NeighbourErrors:
         self._count = min(_NEIGHBOURS, len(condition))
 
     def draw(self, condition: np.ndarray, row_id: np.ndarray, seed: int) -> np.ndarray:
-        """Measured columns, float32 (N, M), a pure function of condition, row id and seed."""
+        """Draw measured columns: a pure function of condition, row id and seed.
+
+        Parameters
+        ----------
+        condition : float array, shape (N, C)
+            Truth and survey properties, physical units.
+        row_id : int64 array, shape (N,)
+            Identity of each row.
+        seed : int
+            Another seed is another realization.
+
+        Returns
+        -------
+        float32 array, shape (N, M)
+            Physical units.
+        """
         distinct, index = np.unique(condition, axis=0, return_inverse=True)
         near = self._tree.query(distinct / self._unit, self._count)[1].reshape(len(distinct), -1)
         which = (keyed_uniform(seed, row_id) * self._count).astype(np.int64)

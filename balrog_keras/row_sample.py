@@ -48,7 +48,18 @@ class RowSample:
         return len(self.rows["row_id"]) == self.total
 
     def below(self, limit: float) -> dict[str, np.ndarray]:
-        """The rows whose hash is below a limit."""
+        """The rows whose hash is below a limit.
+
+        Parameters
+        ----------
+        limit : float
+            As another split's; at most the own one, or rows would be missing.
+
+        Returns
+        -------
+        dict of arrays
+            As `rows`.
+        """
         return _where(self.rows, _hashes(self.rows["row_id"], self.seed) < limit)
 
 
