@@ -137,9 +137,11 @@ def why_no_gpu(facts: GpuFacts) -> tuple[str, bool]:
     if facts.driver_error:
         if facts.amd:
             return "the GPU is AMD's, which needs the build tensorflow-rocm (not tested)", True
+        hidden = _hides_all(facts.visible)
+        also = f", or CUDA_VISIBLE_DEVICES={facts.visible!r}, which hides all" if hidden else ""
         return (
             f"{facts.driver_error}: no GPU, or a container that was started without it "
-            "(docker run --gpus all, apptainer exec --nv)"
+            f"(docker run --gpus all, apptainer exec --nv){also}"
         ), False
     if _hides_all(facts.visible):
         return (

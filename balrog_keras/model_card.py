@@ -135,7 +135,8 @@ def record_evaluation(bundle: Path, document: dict[str, Any]) -> None:
     test: dict[str, float] = {"rows": document["rows"]["test"]}
     for bar in document["bars"]:
         test |= {bar["name"]: bar["value"], f"{bar['name']}, null": bar["null"]}
-    metrics["test"] = test
+    # What is not defined is None there.
+    metrics["test"] = {name: value for name, value in test.items() if value is not None}
     write_json(bundle / "metrics.json", metrics)
     with atomic_path(bundle / "README.md") as partial:
         partial.write_text(model_card(description, metrics), encoding="utf-8")

@@ -100,6 +100,7 @@ FACTS = GpuFacts(
         ({"system": "Darwin"}, "macOS", False),
         ({"driver_error": "there is no NVIDIA driver"}, "docker run --gpus all", False),
         ({"driver_error": "there is no NVIDIA driver", "amd": True}, "tensorflow-rocm", True),
+        ({"driver_error": "finds no GPU", "visible": "-1"}, "'-1', which hides all", False),
         ({"visible": ""}, "CUDA_VISIBLE_DEVICES='' hides 1 GPU", True),
         ({"visible": "-1"}, "hides 1 GPU", True),
         ({"visible": "0", "cuda_build": False}, "built for CPUs only", True),

@@ -77,7 +77,10 @@ def test_card_and_description_tell_of_members_detection_and_origin():
 
 def test_evaluation_is_recorded_and_the_bundle_still_loads(toy_bundle, tmp_path):
     copy = shutil.copytree(toy_bundle, tmp_path / "copy")
-    bars = [{"name": "c2st_auc", "value": 0.515, "null": 0.5}]
+    bars = [
+        {"name": "c2st_auc", "value": 0.515, "null": 0.5},
+        {"name": "undefined", "value": None, "null": None},
+    ]
     record_evaluation(copy, {"rows": {"test": 9_000}, "bars": bars})
     metrics = json.loads((copy / "metrics.json").read_text())
     assert metrics["test"] == {"rows": 9_000, "c2st_auc": 0.515, "c2st_auc, null": 0.5}
