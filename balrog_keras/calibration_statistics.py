@@ -9,7 +9,7 @@ import numpy as np
 
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.calibration import CalibrationBins, coverage, ks_uniform
-from balrog_keras.comparison import statistic
+from balrog_keras.comparison import simulated_null, statistic
 from data_prep.schema import Schema
 
 __all__ = ["LEVELS", "calibration_statistics"]
@@ -57,7 +57,7 @@ def calibration_statistics(
         null = np.array([ks_uniform(values)[0] for values in exchanged[:, :, index]])
         replicates = bootstrap.replicate(partial(ks_uniform, column))
         interval = bootstrap.interval(replicates, value)
-        overall[name] = statistic(value, interval, **_simulated_null(value, null))
+        overall[name] = statistic(value, interval, **simulated_null(value, null))
     worst, where = _worst(cells, bins, names)
     interval = bootstrap.interval(bins.worst_ks(pit, bootstrap), worst)
     null_worst = np.nanmax(null_cells, axis=(1, 2, 3))
@@ -66,7 +66,7 @@ def calibration_statistics(
         "pit": {
             "overall": overall,
             "worst_bin": statistic(
-                worst, interval, **_simulated_null(worst, null_worst), where=where
+                worst, interval, **simulated_null(worst, null_worst), where=where
             ),
         },
         "coverage": {
@@ -81,12 +81,6 @@ def _worst(cells: np.ndarray, bins: CalibrationBins, names: tuple[str, ...]) -> 
     """Largest of (C, K, M) cells and where it is, in words."""
     c, k, m = np.unravel_index(np.nanargmax(cells), cells.shape)
     return float(cells[c, k, m]), f"{names[m]}, {bins.describe(int(c), int(k))}"
-
-
-def _simulated_null(value: float, null: np.ndarray) -> dict[str, float]:
-    """95 % quantile and p-value of a one-sided simulated null."""
-    p_value = (1 + np.count_nonzero(null >= value)) / (1 + len(null))
-    return {"null": float(np.quantile(null, 0.95)), "p_value": float(p_value)}
 
 
 def _coverage(
@@ -107,7 +101,7 @@ def _coverage(
     }
     gap, where = _worst(np.abs(bins.coverage(pit, level) - level), bins, names)
     null_gaps = [np.nanmax(np.abs(bins.coverage(values, level) - level)) for values in exchanged]
-    null_gap = _simulated_null(gap, np.array(null_gaps))
+    null_gap = simulated_null(gap, np.array(null_gaps))
     result["worst_gap"] = statistic(gap, **null_gap, where=where)
     return result
 

@@ -18,6 +18,7 @@ __all__ = [
     "binned_statistics",
     "binned_tables",
     "marginal_statistics",
+    "simulated_null",
     "statistic",
 ]
 
@@ -32,6 +33,28 @@ def statistic(value: Any, interval: Any = None, **more: Any) -> Statistic:
     """One number as the reports hold it: ``{"value", "interval", ...}``."""
     low_high = None if interval is None else [float(bound) for bound in np.asarray(interval)]
     return {"value": float(value), "interval": low_high, **more}
+
+
+def simulated_null(value: float, null: np.ndarray, level: float = 0.95) -> dict[str, float]:
+    """Quantile of a one-sided simulated null, and the p-value of a statistic.
+
+    Parameters
+    ----------
+    value : float
+        The statistic.
+    null : float array, shape (S,)
+        Simulations of it.
+    level : float
+        Of the quantile, in (0, 1).
+
+    Returns
+    -------
+    dict
+        ``null`` and ``p_value``; the statistic counts as one of the simulations, so that no p-value
+        is 0 (Davison & Hinkley 1997, eq. 4.11).
+    """
+    p_value = (1 + np.count_nonzero(null >= value)) / (1 + len(null))
+    return {"null": float(np.quantile(null, level)), "p_value": float(p_value)}
 
 
 def beside(statistics: dict[str, Any], null: dict[str, Any]) -> dict[str, Any]:

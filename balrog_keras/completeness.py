@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from balrog_keras.comparison import statistic
+from balrog_keras.comparison import simulated_null, statistic
 from balrog_keras.detection_statistics import (
     Cells,
     DetectionSample,
     effective_rows,
     equal_mass_cells,
-    simulated_null,
     wilson_interval,
 )
 from balrog_keras.transforms import MAGNITUDES

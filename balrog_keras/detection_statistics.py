@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from balrog_keras.bootstrap import RegionBootstrap
-from balrog_keras.comparison import statistic
+from balrog_keras.comparison import simulated_null, statistic
 
 __all__ = [
     "CALIBRATION_BINS",
@@ -32,7 +32,6 @@ __all__ = [
     "log_loss",
     "reliability",
     "score_statistics",
-    "simulated_null",
     "wilson_interval",
 ]
 
@@ -285,9 +284,3 @@ def score_statistics(sample: DetectionSample) -> dict[str, Any]:
     interval = sample.bootstrap.interval(sample.resample(error), value)
     result["ece"] = statistic(value, interval, **simulated_null(value, sample.simulate(error)))
     return result
-
-
-def simulated_null(value: float, null: np.ndarray, level: float = 0.95) -> dict[str, float]:
-    """Quantile of a one-sided simulated null, and the p-value of `value`."""
-    p_value = (1 + np.count_nonzero(null >= value)) / (1 + len(null))
-    return {"null": float(np.quantile(null, level)), "p_value": float(p_value)}

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from balrog_keras.comparison import simulated_null
 from balrog_keras.metrics import quantile_bins
 from data_prep.schema import Schema
 
@@ -205,12 +206,10 @@ def worst_cell(
     for values, simulated, key in zip(here, null.T, ("bias", "spread"), strict=True):
         k = int(np.nanargmax(np.abs(values)))
         signed = float(values[k])
-        beyond = int(np.count_nonzero(simulated >= abs(signed)))
         result[key] = {
             "value": abs(signed),
             "signed": signed,
-            "null": float(np.quantile(simulated, 0.95)),
-            "p_value": (1 + beyond) / (1 + simulations),
+            **simulated_null(abs(signed), simulated),
             "where": cells[k].where,
             "rows": len(cells[k].rows),
         }
@@ -263,7 +262,6 @@ def worst_ratio(
     return {
         "value": value,
         "signed": float(here[k]),
-        "null": float(np.quantile(null, 0.95)),
-        "p_value": (1 + int(np.count_nonzero(null >= value))) / (1 + simulations),
+        **simulated_null(value, null),
         "where": names[k],
     }

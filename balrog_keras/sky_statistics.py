@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from balrog_keras.bootstrap import RegionBootstrap
-from balrog_keras.comparison import statistic
-from balrog_keras.detection_statistics import Cells, DetectionSample, simulated_null
+from balrog_keras.comparison import simulated_null, statistic
+from balrog_keras.detection_statistics import Cells, DetectionSample
 from balrog_keras.metrics import quantile_bins
 from data_prep.schema import Schema
 
