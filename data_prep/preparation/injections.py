@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -90,12 +89,11 @@ def row_dtype(values: int) -> np.dtype:
     of the preset, set where the row passes or the catalogue lacks the column; ``bad``: 0 or the
     number of the reason why a value is bad.
     """
-    fields: list[tuple[Any, ...]] = [
+    return np.dtype([
         ("key", np.uint64), ("row_id", np.int64), ("parent_id", np.int64), ("ra", np.float64),
         ("dec", np.float64), ("region", np.int32), ("cuts", np.uint32), ("weight", np.float32),
         ("bad", np.uint16), ("detected", np.uint16), ("values", np.float32, (values,)),
-    ]  # fmt: skip
-    return np.dtype(fields)
+    ])  # fmt: skip
 
 
 def read_rows(
