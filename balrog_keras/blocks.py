@@ -7,11 +7,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from balrog_keras.threads import PARALLEL_BLOCKS
+
 __all__ = ["BLOCK_ROWS", "in_blocks"]
 
 # Of 1024, 2048 and 4096 rows the last two are 5 % faster; small calls pay for a whole block.
 BLOCK_ROWS = 2048
-_PARALLEL_BLOCKS = 4
 
 
 def in_blocks(
@@ -47,6 +48,6 @@ def in_blocks(
         lambda block: compute(*block),
         tuple(blocks),
         fn_output_signature=outputs,
-        parallel_iterations=_PARALLEL_BLOCKS,
+        parallel_iterations=PARALLEL_BLOCKS,
     )
     return [tf.reshape(each, (-1, *each.shape[2:]))[:rows] for each in results]

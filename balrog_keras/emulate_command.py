@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from balrog_keras.threads import draw_on_all_cores
 from data_prep.command_line import CommandParser, add_verbosity
 from data_prep.console import run_command
 from data_prep.errors import BalrogError
@@ -115,5 +116,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; gives the exit code (0 done, 1 bad input, 2 usage, 130 Ctrl-C)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    draw_on_all_cores()
     command = shlex.join(["python", "-m", "balrog_keras", "emulate", *arguments])
     return run_command(lambda: _emulate(options, command), options.quiet, verbose=options.verbose)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from balrog_keras.threads import draw_on_all_cores
 from data_prep.command_line import CommandParser, add_verbosity
 from data_prep.console import run_command
 
@@ -58,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run evaluate.py; gives the exit code (0 done, 1 bad input, 2 usage, 130 Ctrl-C)."""
     parser = _parser()
     options = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
+    draw_on_all_cores()
     emulators = [path for path in (options.emulator, *(options.compare or ())) if path]
     if not emulators:
         parser.error("an emulator is needed: saved_models/NAME, or --compare with at least one")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from balrog_keras.measured_cuts import MeasuredCut, read_cuts
+from balrog_keras.threads import draw_on_all_cores
 from balrog_keras.truth_options import (
     add_truth_options,
     emulator_record,
@@ -151,6 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure responses; gives the exit code (0 done, 1 bad input, 2 usage, 130 Ctrl-C)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    draw_on_all_cores()
     return run_command(
         lambda: _magnification(options, arguments), options.quiet, verbose=options.verbose
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balrog_keras.map_files import MAP_FORMATS, require_free
+from balrog_keras.threads import draw_on_all_cores
 from balrog_keras.truth_options import (
     add_truth_options,
     emulator_record,
@@ -116,4 +117,5 @@ def main(arguments: list[str] | None = None) -> int:
     """Paint maps; gives the exit code (0 done, 1 bad input, 2 usage, 130 Ctrl-C)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    draw_on_all_cores()
     return run_command(lambda: _maps(options, arguments), options.quiet, verbose=options.verbose)
