@@ -29,8 +29,9 @@ def test_the_users_choice_stays(monkeypatch):
 @pytest.mark.parametrize("command", ["emulate", "maps", "magnification", "evaluate"])
 def test_commands_that_draw_set_them_before_tensorflow(command, tmp_path):
     """An emulator that does not exist: the command ends before it imports TensorFlow."""
-    more = {"emulate": ["--out", "o.parquet"], "maps": ["--maps", ".", "--out", "o", "--nside", "64"],
-            "magnification": ["--out", "o"], "evaluate": ["--data", ".", "--out", "o"]}  # fmt: skip
+    more = {"emulate": ["--out", "o.parquet"], "magnification": ["--out", "o"],
+            "maps": ["--maps", ".", "--out", "o", "--nside", "64"],
+            "evaluate": ["--data", ".", "--out", "o"]}  # fmt: skip
     catalog = ["--catalog", "none.parquet"] if command != "evaluate" else []
     code = (
         "import json, os, sys\nfrom balrog_keras.__main__ import main\n"
