@@ -120,10 +120,7 @@ def _location_scale(
 
 
 def fitted_standardizer(manifest: Manifest, seed: int = 0) -> Any:
-    """A standardizer fitted to the shards as train.py does it, but without XLA.
-
-    In a process that has PyTorch too, XLA's compiler can meet another build of LLVM and crash.
-    """
+    """A standardizer fitted to the shards as train.py does it."""
     from balrog_keras.config import Settings
     from balrog_keras.standardizer import Standardizer
     from balrog_keras.standardizer_fit import fit_standardizer
@@ -131,7 +128,7 @@ def fitted_standardizer(manifest: Manifest, seed: int = 0) -> Any:
     logger.info("fitting location and scale")
     standardizer = Standardizer.for_schema(manifest.schema, seed=seed)
     train, validation = (read_split(manifest.directory, name) for name in ("train", "validation"))
-    fit_standardizer(standardizer, train, validation, Settings(seed=seed, xla=False))
+    fit_standardizer(standardizer, train, validation, Settings(seed=seed))
     return standardizer
 
 

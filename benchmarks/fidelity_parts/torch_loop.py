@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
+
+# It loads Triton, whose LLVM crashes if TensorFlow's is there first.
+import torch._dynamo
 from fidelity_parts.spec import Clock
 
 __all__ = ["cosine", "shuffled_batches", "train_until"]
