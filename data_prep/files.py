@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import glob
 import hashlib
 import json
@@ -73,18 +74,29 @@ def inside(directory: str | os.PathLike[str], name: Any, said_by: str) -> Path:
     return Path(directory, *parts)
 
 
-def _partial_name(path: Path) -> Path:
+def _partial_name(path: Path, kind: str = "partial") -> Path:
     """Name beside `path`, hidden, unique to this writer on any machine, ending as `path` does."""
-    return path.with_name(f".{uuid.uuid4().hex[:12]}.partial.{path.name}")
+    return path.with_name(f".{uuid.uuid4().hex[:12]}.{kind}.{path.name}")
+
+
+def _left_over(path: Path, kind: str) -> list[Path]:
+    """What is beside `path` under such names."""
+    return list(path.parent.glob(f".{'[0-9a-f]' * 12}.{kind}.{glob.escape(path.name)}"))
 
 
 def discard_partials(path: Path) -> None:
-    """Delete what killed writers of `path` left beside it; the caller has the lock of `path`."""
-    for partial in path.parent.glob(f".*.partial.{glob.escape(path.name)}"):
-        if partial.is_dir() and not partial.is_symlink():
-            shutil.rmtree(partial, ignore_errors=True)
+    """Delete what killed writers of `path` left beside it; the caller has the lock of `path`.
+
+    A directory that was moved away for its successor, which then did not come, is put back.
+    """
+    for old in _left_over(path, "old"):
+        if not path.exists():
+            os.replace(old, path)
+    for left in _left_over(path, "old") + _left_over(path, "partial"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
         else:
-            partial.unlink(missing_ok=True)
+            left.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -160,12 +172,18 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
 def replace_directory(source: Path, target: Path) -> None:
     """Rename a directory to `target`, in place of what may be there; both on one file system.
 
+    One directory replaces another in a single step where the file system can do that (ext4, XFS,
+    Btrfs, tmpfs on Linux). Elsewhere the older one is first moved to a hidden name.
+
     Raises
     ------
     OSError
         As raised by the rename; `target` is then what it was.
     """
-    old = _partial_name(target)
+    if source.is_dir() and target.is_dir() and _exchange(source, target):
+        shutil.rmtree(source, ignore_errors=True)
+        return
+    old = _partial_name(target, "old")
     try:
         if target.exists():
             os.replace(target, old)
@@ -174,6 +192,17 @@ def replace_directory(source: Path, target: Path) -> None:
         if old.exists() and not target.exists():
             os.replace(old, target)
         shutil.rmtree(old, ignore_errors=True)
+
+
+# <fcntl.h> and <linux/fs.h>
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Let two paths change places in one step; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    places = _AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second)
+    return rename is not None and rename(*places, _RENAME_EXCHANGE) == 0
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

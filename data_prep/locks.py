@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.errors import BalrogError
-from data_prep.files import linked_place
+from data_prep.files import discard_partials, linked_place
 
 __all__ = ["locked"]
 
@@ -25,6 +25,8 @@ _UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 @contextmanager
 def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     """Keep other processes off an output for as long as the block runs.
+
+    What killed writers of `path` left hidden beside it is cleared away first.
 
     The lock is the file ``.NAME.lock`` beside `path`, so `path` itself may be replaced. It counts
     only while its owner lives: a file left by a process that was killed is in nobody's way. Where
@@ -51,6 +53,7 @@ def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        discard_partials(path)
         yield
     finally:
         # Deleted while still held: nobody can be waiting for a file that is gone.

@@ -10,15 +10,13 @@ import argparse
 import json
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from data_prep.command_line import add_examples
 from data_prep.errors import BalrogError, require
-from data_prep.files import atomic_directory, discard_partials, linked_place, write_json
+from data_prep.files import atomic_directory, linked_place, write_json
 from data_prep.locks import locked
 from data_prep.mini_balrog.simulate_settings import SimulateSettings
 
@@ -137,7 +135,8 @@ def simulate(settings: SimulateSettings) -> dict[str, Any]:
         return done
     for module in ("galsim", "sep"):
         require(module, "sim")
-    with locked(out, "give another --out"), _fresh(out) as partial:
+    # What a killed simulation had begun cannot be gone on with.
+    with locked(out, "give another --out"), atomic_directory(out) as partial:
         record: dict[str, Any] = {
             "format_version": _FORMAT_VERSION,
             "settings": settings.recorded(),
@@ -146,14 +145,6 @@ def simulate(settings: SimulateSettings) -> dict[str, Any]:
         write_json(partial / _RECORD, record)
     _report(out, record["counts"], settings)
     return record
-
-
-@contextmanager
-def _fresh(out: Path) -> Iterator[Path]:
-    """Directory to fill, without what a killed simulation had begun: it cannot be gone on with."""
-    discard_partials(out)
-    with atomic_directory(out) as partial:
-        yield partial
 
 
 def _report(out: Path, counts: dict[str, int], settings: SimulateSettings) -> None:

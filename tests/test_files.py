@@ -1,5 +1,6 @@
 import hashlib
 import json
+import sys
 
 import pytest
 
@@ -7,6 +8,7 @@ from data_prep.errors import BalrogError
 from data_prep.files import (
     atomic_directory,
     atomic_path,
+    discard_partials,
     read_versioned_json,
     replace_directory,
     sha256_of,
@@ -78,7 +80,10 @@ def test_only_what_must_be_is_forced_to_the_disk(tmp_path, monkeypatch, sync):
     assert (tmp_path / "a.txt").read_text() == "whole"
 
 
-def test_directory_is_replaced_or_stays(tmp_path):
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_directory_is_replaced_or_stays(tmp_path, monkeypatch, in_one_step):
+    if not in_one_step:
+        monkeypatch.setattr("data_prep.files._exchange", lambda *_: False)
     for name in ("new", "old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "who").write_text(name)
@@ -88,6 +93,32 @@ def test_directory_is_replaced_or_stays(tmp_path):
     replace_directory(tmp_path / "new", tmp_path / "old")
     assert (tmp_path / "old" / "who").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets names change places")
+def test_directories_change_places_without_a_moment_in_which_one_is_absent(tmp_path, monkeypatch):
+    """On the file systems where the tests run; elsewhere replace_directory takes two steps."""
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr("data_prep.files.os.replace", None)
+    replace_directory(tmp_path / "new", tmp_path / "old")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_what_killed_writers_left_is_cleared_away_and_no_more(tmp_path):
+    """A directory that waited for its successor is put back where that never came."""
+    place = tmp_path / "a[1]"
+    others = [".0123456789ab.partial.a1", ".0123456789ab.partial.my.partial.a[1]", ".x.old.a[1]"]
+    for name in [".0123456789ab.old.a[1]", ".0123456789ab.partial.a[1]", *others]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "who").write_text(name)
+    (tmp_path / ".abcdefabcdef.partial.a[1]").write_text("half")
+    discard_partials(place)
+    assert (place / "who").read_text() == ".0123456789ab.old.a[1]"
+    assert {path.name for path in tmp_path.iterdir()} == {"a[1]", *others}
+    (tmp_path / ".0123456789ab.old.a[1]").mkdir()
+    discard_partials(place)
+    assert {path.name for path in tmp_path.iterdir()} == {"a[1]", *others}
 
 
 @pytest.mark.parametrize(

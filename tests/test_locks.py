@@ -53,6 +53,12 @@ def test_lock_of_a_killed_process_is_free(tmp_path, other):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_writer_left_is_gone_under_the_lock(tmp_path):
+    (tmp_path / ".0123456789ab.partial.out").write_text("half")
+    with locked(tmp_path / "out", "x"):
+        assert [path.name for path in tmp_path.iterdir()] == [".out.lock"]
+
+
 def test_output_may_be_replaced_under_the_lock(tmp_path):
     (tmp_path / "out").mkdir()
     with locked(tmp_path / "out", "x"):
