@@ -4,7 +4,8 @@
         [--seeds 0 1 2] [--screen] [--rows 10000 30000] [--settings lever.yaml --label lever]
         [--ladder] [--clock cpu] [--markdown table.md]
     python benchmarks/fidelity.py score saved_models/NAME
-    python benchmarks/fidelity.py table
+    python benchmarks/fidelity.py table [--columns]
+    python benchmarks/fidelity.py --schema mini-balrog-shapes run ...
 
 run     trains every system for the same time on the same cores (compilation, scaling and
         validations included, imports not), scores it on 100,000 rows of other tiles and prints
@@ -12,7 +13,10 @@ run     trains every system for the same time on the same cores (compilation, sc
         The data are simulated first if absent (15 minutes). --screen scores one seed on 60,000
         rows, in about five minutes a system with --seconds 120.
 score   scores one exported emulator.
-table   prints the table of the kept results.
+table   prints the table of the kept results; --columns adds one of every measured column.
+--schema  names another preset for the same injections (mini-balrog-shapes: magnitudes, flux errors,
+        size and shape, nine measured columns); its shards, models and results have a folder of
+        that name below --directory. Every system learns all of its measured columns.
 
 The time to an AUC (--ladder) comes from separate runs of 25, 50, 100, 200 and 400 s, each with its
 learning rate ending there: the first budget whose AUC (boosted trees, validation tiles) is at most
@@ -63,12 +67,14 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     result.add_argument("--directory", type=Path, default=Path("demo/fidelity"))
+    result.add_argument("--schema", default=data.SCHEMA, help=f"preset ({data.SCHEMA})")
     result.add_argument("--data", type=Path, help="other shards than the benchmark's")
     commands = result.add_subparsers(required=True, metavar="{run,score,table}")
     _add_run(commands.add_parser("run", help="train and score systems"))
     table = commands.add_parser("table", help="print the kept results")
     table.add_argument("--screen", action="store_true")
     table.add_argument("--markdown", type=Path)
+    table.add_argument("--columns", action="store_true", help="also by measured column")
     table.set_defaults(command=print_results)
     score = commands.add_parser("score", help="score an exported emulator")
     score.set_defaults(command=score_bundle)
@@ -105,11 +111,17 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--speed", action="store_true", help="measure draws per second of the trained systems")
     add("--compile", action="store_true", help="try torch.compile for the flow's speed")
     add("--markdown", type=Path, help="also write the table there")
+    add("--columns", action="store_true", help="also a table by measured column")
+
+
+def home_of(options: argparse.Namespace) -> Path:
+    """Directory of models, results and caches."""
+    return data.home(options.directory, options.schema)
 
 
 def shards_of(options: argparse.Namespace) -> Path:
     """The given shards, or the benchmark's, made if absent."""
-    return options.data or data.make_shards(options.directory)
+    return options.data or data.make_shards(options.directory, options.schema)
 
 
 def specs_of(options: argparse.Namespace) -> list[Spec]:
@@ -141,7 +153,7 @@ def specs_of(options: argparse.Namespace) -> list[Spec]:
 def run_systems(options: argparse.Namespace) -> None:
     """Train, score, measure the speed, print."""
     print(machine())
-    here = runner.Runner(options.directory, shards_of(options), options.screen)
+    here = runner.Runner(home_of(options), shards_of(options), options.screen)
     specs = specs_of(options)
     for spec in specs:
         here.scored(spec)
@@ -150,15 +162,15 @@ def run_systems(options: argparse.Namespace) -> None:
         here.speed(first, options.cores, options.compile)
     print_results(options)
     if options.ladder:
-        validation = options.data or data.validation_shards(options.directory)
+        validation = options.data or data.validation_shards(options.directory, options.schema)
         print(report.ladder(here, specs, LADDER, validation))
 
 
 def print_results(options: argparse.Namespace) -> None:
     """The table of what is kept, its bars, results.json, and the Markdown file asked for."""
-    here = runner.Runner(options.directory, options.data or options.directory / "shards",
-                         options.screen)  # fmt: skip
-    text = report.report(here)
+    home = home_of(options)
+    here = runner.Runner(home, options.data or home / "shards", options.screen)
+    text = report.report(here, options.columns)
     print(text)
     if options.markdown:
         options.markdown.write_text(text)
@@ -172,7 +184,7 @@ def score_bundle(options: argparse.Namespace) -> None:
     from balrog_keras.emulator import Emulator
 
     scoring = runner.SCREEN if options.screen else runner.Scoring()
-    cache = options.directory / "reference"
+    cache = home_of(options) / "reference"
     reference = Reference.of(shards_of(options), cache, max_rows=scoring.max_rows)
     statistics, _ = score(
         Emulator.load(options.emulator),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fidelity_parts.spec import Clock, Spec
+from fidelity_parts.spec import BudgetTooShortError, Clock, Spec
 
 from balrog_keras.config import Settings
 from data_prep.errors import BalrogError
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 VALIDATIONS = 20
 # Rows that visit the critic in the longer of the two pilot runs, per core.
 _PILOT_ROWS = 900_000
+# The critic's part of a budget that is too short for the whole start by maximum likelihood, and
+# the shortest start.
+_CRITIC_SHARE, _SHORT_START = 0.2, 100
 # They change what is learned, not what a step costs.
 _FREE = ("seed", "steps", "validation_interval", "critic_learning_rate", "generator_learning_rate",
          "ema_decay")  # fmt: skip
@@ -73,6 +77,8 @@ def planned(spec: Spec, run: Callable[[Spec], dict[str, Any]], cache: Path) -> S
     The cosine of the learning rate must end with the budget, so that the number of steps is fixed
     beforehand, from two short runs: 20 steps with all validations, and many more steps. Their
     cost is kept for the next spec with networks and batches of the same size and is not counted.
+    A budget of which less than a fifth would be left for the critic has a shorter start by maximum
+    likelihood, whose cost a third short run tells.
 
     Parameters
     ----------
@@ -85,7 +91,7 @@ def planned(spec: Spec, run: Callable[[Spec], dict[str, Any]], cache: Path) -> S
 
     Raises
     ------
-    BalrogError
+    BudgetTooShortError
         If the budget does not hold a single step.
     """
     cost = {name: value for name, value in _settings(spec).to_dict().items() if name not in _FREE}
@@ -94,14 +100,40 @@ def planned(spec: Spec, run: Callable[[Spec], dict[str, Any]], cache: Path) -> S
     if not path.is_file():
         write_json(path, _pilot(spec, run))
     known = json.loads(path.read_text())
-    more = int((spec.seconds - known["seconds"]) / known["seconds_per_step"])
-    steps = known["steps"] + more
+    seconds: float = known["seconds"]
+    shorter: dict[str, int] = {}
+    most = (1 - _CRITIC_SHARE) * spec.seconds
+    if seconds > most and _settings(spec).likelihood_steps > _SHORT_START:
+        if "short_start_seconds" not in known:
+            known["short_start_seconds"] = _short_start(spec, run)
+            write_json(path, known)
+        shorter, seconds = _shortened(_settings(spec).likelihood_steps, known, most)
+    steps = known["steps"] + int((spec.seconds - seconds) / known["seconds_per_step"])
     if steps < 1:
-        raise BalrogError(
-            f"a budget of {spec.seconds:g} s does not hold the {known['seconds']:.0f} s that "
+        raise BudgetTooShortError(
+            f"a budget of {spec.seconds:g} s does not hold the {seconds:.0f} s that "
             "compilation, location/scale fit, validations and export take: raise --seconds"
         )
-    return spec.but(settings={**spec.settings, "steps": steps})
+    return spec.but(settings={**spec.settings, **shorter, "steps": steps})
+
+
+def _shortened(
+    likelihood_steps: int, known: dict[str, Any], most: float
+) -> tuple[dict[str, int], float]:
+    """A start that takes, with all that is fixed, at most `most` seconds; and those seconds."""
+    least, whole = known["short_start_seconds"], known["seconds"]
+    one = (whole - least) / (likelihood_steps - _SHORT_START)
+    if one <= 0:
+        return {}, whole
+    fewer = max(_SHORT_START, likelihood_steps - math.ceil((whole - most) / one))
+    return {"likelihood_steps": fewer}, whole - (likelihood_steps - fewer) * one
+
+
+def _short_start(spec: Spec, run: Callable[[Spec], dict[str, Any]]) -> float:
+    """Seconds of the short pilot run with the shortest start."""
+    settings = {**spec.settings, "steps": VALIDATIONS, "likelihood_steps": _SHORT_START}
+    seconds: float = run(spec.but(label=f"pilot-{spec.label}", settings=settings))["seconds"]
+    return seconds
 
 
 def _pilot(spec: Spec, run: Callable[[Spec], dict[str, Any]]) -> dict[str, Any]:

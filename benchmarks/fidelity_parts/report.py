@@ -10,7 +10,7 @@ from typing import Any
 from fidelity_parts import tables
 from fidelity_parts.reference import Reference
 from fidelity_parts.runner import SCREEN, Runner
-from fidelity_parts.spec import Spec
+from fidelity_parts.spec import BudgetTooShortError, Spec
 from fidelity_parts.systems import FLOWS
 
 from data_prep.files import write_json
@@ -21,11 +21,21 @@ __all__ = ["ladder", "report"]
 _CLOSE = 0.005
 _LEAST_SPEED_RATIO = 20.0
 _TOLERANCES = (0.02, 0.01)
+# Settings that follow from a budget.
+_OF_BUDGET = ("steps", "validation_interval")
 Groups = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def report(runner: Runner) -> str:
-    """The whole text; also writes results.json beside the results."""
+def report(runner: Runner, columns: bool = False) -> str:
+    """The whole text; also writes results.json beside the results.
+
+    Parameters
+    ----------
+    runner : Runner
+        Its kept results are shown.
+    columns : bool
+        Also a table by measured column of every system's first seed.
+    """
     groups: dict[str, list[dict[str, Any]]] = {}
     for result in runner.kept():
         groups.setdefault(result["group"], []).append(result)
@@ -43,6 +53,10 @@ def report(runner: Runner) -> str:
     for name, runs in groups.items():
         if runs[0]["spec"]["system"] == "ours":
             lines += ["", f"{name}, {len(runs)} seeds", *_bars(name, groups, rows, speeds)]
+    if columns:
+        for name, runs in groups.items():
+            own = tables.by_column(runs[0]["statistics"])
+            lines += ["", f"{name}, by measured column: value (null, 95 %)", "", own]
     return "\n".join(lines) + "\n"
 
 
@@ -96,20 +110,25 @@ def ladder(runner: Runner, specs: Sequence[Spec], budgets: Sequence[float], data
     runner : Runner
         Trains what is missing.
     specs : sequence of Spec
-        Each is trained anew for every budget.
+        Each is trained anew for every budget, with as many steps as that holds.
     budgets : sequence of float
         Seconds, ascending.
     data : path
         Shards whose validation split is tested.
     """
-    reference = Reference.of(runner.shards, runner.directory / "reference")
+    max_rows = SCREEN.max_rows if runner.screen else None
+    reference = Reference.of(runner.shards, runner.directory / "reference", max_rows=max_rows)
     oracle = reference.oracle["c2st"]["classifiers"]["boosted trees"]["value"]
     lines = [f"AUC of the boosted trees on validation tiles; oracle {oracle:.4f}"]
     for spec in specs:
-        found = {
-            seconds: runner.validation_auc(spec.but(seconds=float(seconds)), data)
-            for seconds in budgets
-        }
+        free = {name: value for name, value in spec.settings.items() if name not in _OF_BUDGET}
+        found = {}
+        for seconds in budgets:
+            try:
+                one = spec.but(seconds=float(seconds), settings=free)
+                found[seconds] = runner.validation_auc(one, data)
+            except BudgetTooShortError as error:
+                lines.append(f"{spec.key}: {error}")
         text = ", ".join(f"{seconds:g} s {auc:.4f}" for seconds, auc in found.items())
         firsts = [_first(found, oracle + tolerance) for tolerance in _TOLERANCES]
         lines.append(f"{spec.key}: {text}; within 0.02 {firsts[0]}, within 0.01 {firsts[1]}")

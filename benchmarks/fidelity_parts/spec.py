@@ -13,7 +13,11 @@ from typing import Any
 
 from data_prep.errors import BalrogError
 
-__all__ = ["Clock", "Spec", "pin"]
+__all__ = ["BudgetTooShortError", "Clock", "Spec", "pin"]
+
+
+class BudgetTooShortError(BalrogError):
+    """A budget that does not hold what comes before the first step."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MEASURES", "Measure", "markdown", "summary", "verdict_lines", "verdicts"]
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "by_column",
+    "markdown",
+    "summary",
+    "verdict_lines",
+    "verdicts",
+]
 
 Scores = Mapping[str, Any]
 # A number and its null; None where there is none.
@@ -125,7 +133,7 @@ def summary(runs: Sequence[Scores]) -> dict[str, dict[str, float | None]]:
 
 
 def _reading(measure: Measure, run: Scores) -> tuple[float | None, float | None]:
-    """The oracle has no draws: what needs them is missing."""
+    """The oracle has no draws, and a schema without two bands no colours: those are missing."""
     try:
         return measure.read(run)
     except KeyError:
@@ -135,10 +143,15 @@ def _reading(measure: Measure, run: Scores) -> tuple[float | None, float | None]
 def verdicts(
     mine: Mapping[str, Any], flow: Mapping[str, Any] | None = None
 ) -> list[tuple[str, float, float, bool]]:
-    """Every bar as (title, median, limit, met); the comparisons only where there is a flow."""
+    """Every bar as (title, median, limit, met).
+
+    Comparisons only where there is a flow; no bar of what the schema does not have.
+    """
     result = []
     for measure in MEASURES:
         entry = mine[measure.title]
+        if entry["median"] is None:
+            continue
         if measure.tolerance is not None:
             limit = max(entry["null"] + measure.tolerance, measure.least_limit)
         elif measure.against_flow and flow is not None:
@@ -152,8 +165,15 @@ def verdicts(
 def verdict_lines(mine: Mapping[str, Any], flow: Mapping[str, Any] | None = None) -> list[str]:
     """Every bar in words."""
     return [
-        f"{'PASS' if met else 'FAIL'}  {title}: {value:.4f}, bar {limit:.4f}"
-        for title, value, limit, met in verdicts(mine, flow)
+        *(
+            f"{'PASS' if met else 'FAIL'}  {title}: {value:.4f}, bar {limit:.4f}"
+            for title, value, limit, met in verdicts(mine, flow)
+        ),
+        *(
+            f"      {measure.title}: does not apply to these measured columns"
+            for measure in MEASURES
+            if mine[measure.title]["median"] is None
+        ),
     ]
 
 
@@ -178,6 +198,31 @@ def markdown(rows: Mapping[str, Mapping[str, Any]], extra: Mapping[str, Mapping[
              for title in titles]  # fmt: skip
     lines.append(_line(["null", *["" if n is None else f"{n:.4f}" for n in nulls],
                         *[""] * len(others)]))  # fmt: skip
+    return "\n".join(lines)
+
+
+def by_column(scores: Scores) -> str:
+    """Markdown table of one run: every measured column's own statistics, each with its null.
+
+    Parameters
+    ----------
+    scores : mapping
+        Statistics of one seed, as :func:`fidelity_parts.scores.score` gives them.
+    """
+    keys = {"W1/σ": "w1", "bias/σ": "bias", "spread ratio - 1": "spread"}
+    keys |= {f"{p} quantile, shift/σ": f"tail {p}" for p in ("0.1%", "1%", "99%", "99.9%")}
+    titles = ["measured column", "PIT KS", *keys]
+    lines = [_line(titles), "|" + "---|" * len(titles)]
+    for name, pit in scores["pit"]["overall"].items():
+        entries = [pit, *(scores["two_sample"][f"{key}/{name}"] for key in keys.values())]
+        cells = [f"{entry['value']:.4f} ({entry['null']:.4f})" for entry in entries]
+        lines.append(_line([name, *cells]))
+    pairs = {name.split("/", 1)[1]: entry for name, entry in scores["two_sample"].items()
+             if name.startswith("correlation/")}  # fmt: skip
+    if pairs:
+        name, entry = max(pairs.items(), key=lambda item: abs(item[1]["value"]))
+        lines += ["", f"furthest correlation: {name}, {entry['value']:+.4f} ({entry['null']:.4f})"]
+    lines += ["", f"worst PIT bin: {scores['pit']['worst_bin']['where']}"]
     return "\n".join(lines)
 
 
