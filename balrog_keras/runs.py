@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,6 +16,8 @@ from data_prep.errors import BalrogError
 from data_prep.files import atomic_path
 
 __all__ = ["Run", "RunData"]
+
+_PARTIAL = re.compile(r"\.[0-9a-f]{12}\.partial\.(data|config)\.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,15 +158,21 @@ class Run:
                 partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
     def _require_run(self) -> None:
-        """Never delete what is no run; one killed at its start may hold unfinished files only."""
-        names = [path.name for path in self.directory.iterdir()]
-        if not {self.config.name, self.data.name} & set(names) and any(
-            ".partial." not in name for name in names
-        ):
+        """Never delete what is no run.
+
+        Every run has a ``data.yaml`` that says what it is made of, written before all else; one
+        killed before that holds unfinished files only. Many programs have a ``config.yaml``.
+        """
+        if all(_PARTIAL.fullmatch(path.name) for path in self.directory.iterdir()):
+            return
+        try:
+            self.saved_data()
+        except BalrogError:
             raise BalrogError(
-                f"{self.directory} must be a run to be replaced, but holds something else; choose "
-                "another --name, or delete it yourself"
-            )
+                f"{self.directory} must be a run to be replaced, but holds something else (a run "
+                f"has a {self.data.name} that can be read); choose another --name, or delete it "
+                "yourself"
+            ) from None
 
     def check_same(self, settings: Settings, data: RunData) -> None:
         """Refuse to resume with other settings, shards, members or start.

@@ -52,8 +52,6 @@ def check_format(path: Path) -> None:
     if path.exists() and path.is_dir() != (suffix in _DIRECTORIES):
         there = "a directory" if path.is_dir() else "a file"
         raise BalrogError(f"output {path} is {there} that is there already: give another name")
-    if path.is_dir() and any(path.iterdir()) and not any(path.rglob("*.parquet")):
-        raise BalrogError(f"output {path} must not hold anything but an older catalogue")
 
 
 @contextmanager

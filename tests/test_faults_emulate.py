@@ -11,7 +11,6 @@ from fault_world import elsewhere, error_of, full_disk, tree, unwritable
 
 from balrog_keras.__main__ import main
 from balrog_keras.emulator import Emulator
-from balrog_keras.table_writer import check_format
 from data_prep.catalogs import open_catalog
 
 NAMES = ["o.parquet", "o.fits", "o.hdf5", "o.hats", "directory"]
@@ -102,15 +101,16 @@ def test_unwritable_place_is_one_line(truth, tmp_path, capsys):
     assert "Errno" in error_of(run(truth.path, unwritable(tmp_path) / "o.parquet"), capsys)
 
 
-@pytest.mark.parametrize("name", ["o.hats", "directory"])
-def test_a_directory_of_something_else_is_never_replaced(truth, tmp_path, capsys, name):
+@pytest.mark.parametrize(
+    ("name", "precious"), [("o.hats", "precious.parquet"), ("directory", "thesis.tex")]
+)
+def test_a_directory_of_something_else_is_never_replaced(truth, tmp_path, capsys, name, precious):
     out = tmp_path / name
     out.mkdir()
-    truth.table.to_parquet(out / "precious.parquet")
-    check_format(out)
+    truth.table.to_parquet(out / precious)
     line = error_of(run(truth.path, out), capsys)
     assert "holds something else, which is not replaced: give another --out" in line
-    assert [path.name for path in out.iterdir()] == ["precious.parquet"]
+    assert [path.name for path in out.iterdir()] == [precious]
 
 
 def test_links_blanks_and_other_alphabets(truth, tmp_path):

@@ -27,6 +27,26 @@ def test_overwrite_removes_the_old_run(tmp_path):
     assert run.saved_settings().width == 9
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"config.yaml": "width: 9\n"},
+        {"config.yaml": "", "data.yaml": "shards: here\n"},
+        {"data.yaml": f"shards: x\nmanifest_sha256: {'a' * 64}\nmine: 1\n"},
+        {"data.yaml": "- 1\n"},
+        {"notes.partial.txt": ""},
+    ],
+)
+def test_what_looks_like_a_run_but_is_none_is_never_replaced(tmp_path, files):
+    run = Run(tmp_path / "x")
+    run.directory.mkdir()
+    for name, text in files.items():
+        (run.directory / name).write_text(text)
+    with pytest.raises(BalrogError, match="must be a run to be replaced, but holds something else"):
+        run.start(Settings(), DATA, overwrite=True)
+    assert {path.name: path.read_text() for path in run.directory.iterdir()} == files
+
+
 def test_other_shards_are_refused(tmp_path):
     run = Run(tmp_path / "x")
     run.start(Settings(), DATA, overwrite=False)
