@@ -20,11 +20,11 @@ from balrog_keras.held_out import HeldOut
 from balrog_keras.measured_cuts import MeasuredCut, preset_cuts, read_cuts
 from balrog_keras.member_spread import member_spread
 from balrog_keras.metrics_schema import check_metrics
-from balrog_keras.report import metrics_document, write_report
+from balrog_keras.report import metrics_document, only_writer, write_report
 from balrog_keras.row_sample import RowSample, sample_split
 from balrog_keras.science_statistics import evaluate_science
 from balrog_keras.sky_statistics import density_statistics
-from data_prep.errors import BalrogError
+from data_prep.errors import BalrogError, require
 from data_prep.manifest import Manifest
 from data_prep.preset import load_preset
 
@@ -60,7 +60,7 @@ def evaluate_bundle(
     shards : pathlib.Path
         Written by ``python -m data_prep prepare``.
     out : pathlib.Path
-        Where report.html and metrics.json go.
+        Where report.html and metrics.json go; older ones stay until both are finished.
     draws : int
         Draws per row for calibration and energy score.
     seed : int
@@ -70,7 +70,7 @@ def evaluate_bundle(
     cuts : sequence of str
         Selections, as ``"meas_mag_i < 22.5"``, instead of those chosen from the rows.
     compare : sequence of pathlib.Path, optional
-        Other exported emulators; they and two photometric-error models are put side by side. None
+        Other exported emulators; they and models of photometric errors are put side by side. None
         compares nothing, an empty sequence the photometric-error models alone.
     tensorboard : pathlib.Path, optional
         Write the metrics and figures for TensorBoard there too.
@@ -83,7 +83,9 @@ def evaluate_bundle(
     Raises
     ------
     BalrogError
-        Schemas that differ, missing or damaged files, fewer than 100 test rows, a malformed cut.
+        Schemas that differ, missing or damaged files, fewer than 100 test rows, a malformed cut,
+        another process that writes `out`; metrics that do not follow their JSON Schema, which are
+        written to ``out/invalid``.
     MissingExtraError
         If what the extras ``cpu`` and ``report`` bring is not installed.
     """
@@ -93,42 +95,63 @@ def evaluate_bundle(
         raise BalrogError(f"expected --max-rows of at least 1, found {max_rows}")
     if out.exists() and not out.is_dir():
         raise BalrogError(f"--out must be a directory, found a file: {out}; give another")
+    for module in ("sklearn", "matplotlib", "jsonschema"):
+        require(module, "report")
     start, most = time.monotonic(), max_rows or MOST_ROWS
     manifest, emulator = Manifest.load(shards), Emulator.load(bundle)
     emulator.schema.require_same(manifest.schema, f"shards {shards}, emulator {bundle}")
     others = _others(compare, manifest, str(emulator.info["name"]))
     test, held_out = _held_out(manifest, most, seed)
     selections = _selections(manifest, held_out.measured, cuts)
-    evaluation = evaluate(
-        emulator, held_out, draws=draws, seed=seed, label=_label(emulator, manifest)
-    )
-    evaluation = replace(
-        evaluation,
-        rows={**evaluation.rows, "in_shards": test.total},
-        members=member_spread(emulator, held_out, seed) if emulator.members > 1 else None,
-        science=evaluate_science(
-            evaluation, emulator.location_scale(evaluation.held_out.condition), selections,
-            seed=seed,
-        ),
-    )  # fmt: skip
-    evaluation = _with_detection(evaluation, emulator, manifest, test, selections, (most, seed))
-    if others is not None:
-        from balrog_keras.peer_comparison import compare_peers
-
-        peers = compare_peers({emulator.info["name"]: emulator, **others}, manifest,
-                              evaluation.held_out, seed)  # fmt: skip
-        evaluation = replace(evaluation, peers=peers)
     settings = {"draws": draws, "seed": seed, "max_rows": max_rows, "cuts": list(cuts)}
     provenance = _provenance(bundle, manifest, emulator.info, settings)
+    with only_writer(out):
+        evaluation = evaluate(
+            emulator, held_out, draws=draws, seed=seed, label=_label(emulator, manifest)
+        )
+        evaluation = replace(
+            evaluation,
+            rows={**evaluation.rows, "in_shards": test.total},
+            members=member_spread(emulator, held_out, seed) if emulator.members > 1 else None,
+            science=evaluate_science(
+                evaluation, emulator.location_scale(evaluation.held_out.condition), selections,
+                seed=seed,
+            ),
+        )  # fmt: skip
+        evaluation = _with_detection(evaluation, emulator, manifest, test, selections, (most, seed))
+        if others is not None:
+            from balrog_keras.peer_comparison import compare_peers
+
+            peers = compare_peers({emulator.info["name"]: emulator, **others}, manifest,
+                                  evaluation.held_out, seed)  # fmt: skip
+            evaluation = replace(evaluation, peers=peers)
+        document = _write(evaluation, provenance, out, tensorboard)
+    logger.info("%s in %.0f s", out / "report.html", time.monotonic() - start)
+    return document
+
+
+def _write(
+    evaluation: Evaluation, provenance: dict[str, Any], out: Path, tensorboard: Path | None
+) -> dict[str, Any]:
+    """Report, metrics and TensorBoard's events; gives the content of metrics.json."""
     document = metrics_document(evaluation, provenance)
-    check_metrics(document)
-    page = write_report(evaluation, provenance, out)
+    fault = None
+    try:
+        check_metrics(document)
+    except RuntimeError as error:
+        # Hours of work are not thrown away for it, but an older metrics.json that is right stays.
+        fault, out = error, out / "invalid"
+    write_report(evaluation, provenance, out)
     if tensorboard is not None:
         from balrog_keras.evaluation_events import write_events
 
         write_events(evaluation, document, tensorboard)
     _log_verdict(evaluation)
-    logger.info("%s in %.0f s", page, time.monotonic() - start)
+    if fault is not None:
+        raise BalrogError(
+            f"metrics.json must follow its JSON Schema, found {fault}: a fault of this package, "
+            f"please report it. What was measured is in {out}"
+        ) from fault
     return document
 
 

@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from data_prep.console import run_command
 from data_prep.errors import BalrogError, require
 from data_prep.files import atomic_path, write_json
 from data_prep.inspection.sky_plot import PLOT_SUFFIXES
+from data_prep.locks import locked
 from data_prep.schema import Schema
 
 __all__ = ["main"]
@@ -130,12 +132,15 @@ def _magnification(options: argparse.Namespace, arguments: list[str]) -> int:
         "responses": [response.to_dict() for response in responses],
         "provenance": provenance(command, [options.catalog]),
     }
-    write_json(options.out, record)
-    if options.plot is not None:
-        from balrog_keras.magnification_figures import response_figure
+    with ExitStack() as stack:
+        if options.plot is not None:
+            from balrog_keras.magnification_figures import response_figure
 
-        with atomic_path(options.plot) as partial:
+            stack.enter_context(locked(options.plot, "give another --plot"))
+            partial = stack.enter_context(atomic_path(options.plot))
             response_figure(column, limits, responses, emulator.label).savefig(partial, dpi=130)
+        stack.enter_context(locked(options.out, "give another --out"))
+        write_json(options.out, record)
     print(f"magnified: {', '.join(changed)}; not: {', '.join(kept) or 'none'}")
     print(f"errors: bootstrap over {responses[0].bootstrap}")
     for response in responses:

@@ -19,6 +19,7 @@ from balrog_keras.truth_options import (
 from data_prep.command_line import CommandParser
 from data_prep.console import run_command
 from data_prep.errors import BalrogError, require
+from data_prep.locks import locked
 
 if TYPE_CHECKING:
     from balrog_keras.maps import PaintedMaps
@@ -57,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _maps(options: argparse.Namespace, arguments: list[str]) -> int:
     require_free(options.out, options.overwrite)
+    with locked(options.out, "give another --out"):
+        return _painted(options, arguments)
+
+
+def _painted(options: argparse.Namespace, arguments: list[str]) -> int:
     require("matplotlib", "report")
     from balrog_keras.conditions import open_maps
     from balrog_keras.emulator import Emulator

@@ -8,6 +8,7 @@ from typing import Any
 from balrog_keras.bundle import read_description, read_metrics
 from balrog_keras.column_text import unit_text, value_text
 from data_prep.files import atomic_path, write_json
+from data_prep.locks import locked
 from data_prep.schema import Schema
 
 __all__ = ["model_card", "record_evaluation"]
@@ -137,9 +138,10 @@ def record_evaluation(bundle: Path, document: dict[str, Any]) -> None:
         test |= {bar["name"]: bar["value"], f"{bar['name']}, null": bar["null"]}
     # What is not defined is None there.
     metrics["test"] = {name: value for name, value in test.items() if value is not None}
-    write_json(bundle / "metrics.json", metrics)
-    with atomic_path(bundle / "README.md") as partial:
+    scores, card = bundle / "metrics.json", bundle / "README.md"
+    with locked(scores, "run it again"), locked(card, "run it again"), atomic_path(card) as partial:
         partial.write_text(model_card(description, metrics), encoding="utf-8")
+        write_json(scores, metrics)
 
 
 def model_card(description: dict[str, Any], metrics: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from balrog_keras.training_weights import WEIGHTS_DIRECTORY
 from balrog_keras.transforms import MAGNITUDES
 from data_prep.errors import BalrogError, require
 from data_prep.files import atomic_directory, sha256_of, write_json
+from data_prep.locks import locked
 from data_prep.provenance import provenance
 from data_prep.schema import Schema
 
@@ -56,8 +57,9 @@ def export_onnx(bundle: Path, destination: Path) -> Path:
     Raises
     ------
     BalrogError
-        If the bundle is damaged or keeps no weights, if `destination` holds anything else, or if
-        what onnxruntime draws differs from the SavedModel by more than 1e-4 mag.
+        If the bundle is damaged or keeps no weights, if `destination` holds anything else or
+        another process writes it, or if what onnxruntime draws differs from the SavedModel by more
+        than 1e-4 mag.
     MissingExtraError
         If tf2onnx or onnxruntime is not installed.
     """
@@ -72,7 +74,7 @@ def export_onnx(bundle: Path, destination: Path) -> Path:
         )
     if destination.exists() and not (destination / DESCRIPTION_NAME).is_file():
         raise BalrogError(f"--out must be a new directory or an earlier export, not {destination}")
-    with atomic_directory(destination) as partial:
+    with locked(destination, "give another --out"), atomic_directory(destination) as partial:
         content = _description(bundle, description)
         content |= _write_models(bundle, description, partial)
         content["files"] = {path.name: sha256_of(path) for path in sorted(partial.iterdir())}

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,13 @@ from balrog_keras.report_tables import (
     table,
     wide,
 )
-from data_prep.files import atomic_path, write_json
+from data_prep.files import atomic_path, discard_partials, sync_file, write_json
+from data_prep.locks import locked
 
-__all__ = ["metrics_document", "report_page", "write_report"]
+__all__ = ["metrics_document", "only_writer", "report_page", "write_report"]
 
 _DOTS_PER_INCH = 110
+_METRICS, _PAGE = "metrics.json", "report.html"
 
 
 def metrics_document(evaluation: Evaluation, provenance: dict[str, Any]) -> dict[str, Any]:
@@ -93,8 +96,28 @@ def _plain(value: Any) -> Any:
     return value
 
 
+@contextmanager
+def only_writer(directory: Path) -> Iterator[None]:
+    """Keep other evaluations off a report's directory, and clear away what killed ones left.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Need not exist yet.
+
+    Raises
+    ------
+    BalrogError
+        If another process is writing there.
+    """
+    with locked(directory, "give another --out"):
+        for name in (_METRICS, _PAGE):
+            discard_partials(directory / name)
+        yield
+
+
 def write_report(evaluation: Evaluation, provenance: dict[str, Any], directory: Path) -> Path:
-    """Write ``metrics.json`` and ``report.html``.
+    """Write ``metrics.json`` and ``report.html``; both are finished before either is replaced.
 
     Parameters
     ----------
@@ -111,11 +134,12 @@ def write_report(evaluation: Evaluation, provenance: dict[str, Any], directory: 
         The report.
     """
     document = metrics_document(evaluation, provenance)
-    page = report_page(evaluation, document)
-    write_json(directory / "metrics.json", document)
-    with atomic_path(directory / "report.html") as partial:
-        partial.write_text(page, encoding="utf-8")
-    return directory / "report.html"
+    page = directory / _PAGE
+    with atomic_path(page) as partial:
+        partial.write_text(report_page(evaluation, document), encoding="utf-8")
+        sync_file(partial)
+        write_json(directory / _METRICS, document)
+    return page
 
 
 def report_page(evaluation: Evaluation, document: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -95,6 +96,20 @@ def quick_classifiers():
     """Two-sample test with fewer trees and passes."""
     with light.quick_classifiers():
         yield
+
+
+@pytest.fixture(scope="session")
+def untrained_bundle(tmp_path_factory, toy_shards, toy_settings):
+    """Two members and a detection model, never trained; see ``bundle_copy`` to change it."""
+    from untrained import untrained_pair
+
+    return untrained_pair(tmp_path_factory, toy_shards, toy_settings)
+
+
+@pytest.fixture
+def bundle_copy(untrained_bundle, tmp_path):
+    """A copy of it, to be damaged."""
+    return shutil.copytree(untrained_bundle, tmp_path / "copy")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 from fault_world import error_of
 from toy import toy_schema
-from untrained import untrained_pair
 
 from balrog_keras.__main__ import main
 from balrog_keras.bundle import checksums, read_description, read_metrics
@@ -22,16 +21,6 @@ from balrog_keras.training_weights import read_weights
 from data_prep.errors import BalrogError
 
 COMMITTED = Path(__file__).parents[1] / "saved_models/mini-balrog"
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory, toy_shards, toy_settings):
-    return untrained_pair(tmp_path_factory, toy_shards, toy_settings)
-
-
-@pytest.fixture
-def copy(bundle, tmp_path):
-    return shutil.copytree(bundle, tmp_path / "copy")
 
 
 def edit(directory, **entries):
@@ -74,18 +63,20 @@ class WritesWhenLoaded(tf.Module):
             return {"meas_mag_r": tf.identity(true_mag_r)}
 
 
-def test_a_graph_that_acts_when_it_is_loaded_is_not_loaded(copy, tmp_path):
+def test_a_graph_that_acts_when_it_is_loaded_is_not_loaded(bundle_copy, tmp_path):
     """TensorFlow itself runs it: that is why the graph is read before TensorFlow gets it."""
     marker = tmp_path / "marker"
     module = WritesWhenLoaded(marker)
-    shutil.rmtree(copy / "1")
-    tf.saved_model.save(module, str(copy / "1"), signatures={"serving_default": module.serve})
-    edit(copy)
+    shutil.rmtree(bundle_copy / "1")
+    tf.saved_model.save(
+        module, str(bundle_copy / "1"), signatures={"serving_default": module.serve}
+    )
+    edit(bundle_copy)
     marker.unlink()
     with pytest.raises(BalrogError, match=r"must only compute, but has .*object of kind resource"):
-        Emulator.load(copy)
+        Emulator.load(bundle_copy)
     assert not marker.exists()
-    tf.saved_model.load(str(copy / "1"))
+    tf.saved_model.load(str(bundle_copy / "1"))
     assert marker.read_text() == "was here"
 
 
@@ -130,26 +121,26 @@ def test_endpoints_that_reach_out_are_refused(tmp_path, function, said):
     assert said in str(error.value)
 
 
-def test_emulators_pass(bundle):
-    for directory in (bundle, COMMITTED):
+def test_emulators_pass(untrained_bundle):
+    for directory in (untrained_bundle, COMMITTED):
         check_graph(directory / "1/saved_model.pb")
 
 
 @pytest.mark.parametrize("content", [b"", b"xx", b"\x00" * 99, b"\xff" * 99])
-def test_damaged_graph_behind_right_checksums(copy, tmp_path, capsys, content):
-    (copy / "1/saved_model.pb").write_bytes(content)
-    edit(copy)
+def test_damaged_graph_behind_right_checksums(bundle_copy, tmp_path, capsys, content):
+    (bundle_copy / "1/saved_model.pb").write_bytes(content)
+    edit(bundle_copy)
     with pytest.raises(BalrogError, match=r"saved_model.pb must be .*, but is damaged"):
-        Emulator.load(copy)
+        Emulator.load(bundle_copy)
 
 
 @pytest.mark.parametrize(("name", "kept"), [("*.data*", 100), ("*.index", 0)])
-def test_damaged_variables_behind_right_checksums(copy, name, kept):
-    (path,) = (copy / "1/variables").glob(name)
+def test_damaged_variables_behind_right_checksums(bundle_copy, name, kept):
+    (path,) = (bundle_copy / "1/variables").glob(name)
     path.write_bytes(path.read_bytes()[:kept])
-    edit(copy)
+    edit(bundle_copy)
     with pytest.raises(BalrogError, match="must be the SavedModel of an emulator, but cannot"):
-        Emulator.load(copy)
+        Emulator.load(bundle_copy)
 
 
 @pytest.mark.parametrize(
@@ -160,24 +151,24 @@ def test_damaged_variables_behind_right_checksums(copy, name, kept):
         ("map_patterns", 3), ("name", ["a"]), ("schema", []), ("schema", {}),
     ],
 )  # fmt: skip
-def test_description_of_another_shape(copy, capsys, key, value):
-    edit(copy, **{key: value})
-    assert error_of(main(["info", str(copy)]), capsys)
+def test_description_of_another_shape(bundle_copy, capsys, key, value):
+    edit(bundle_copy, **{key: value})
+    assert error_of(main(["info", str(bundle_copy)]), capsys)
     with pytest.raises(BalrogError, match=key):
-        read_description(copy)
+        read_description(bundle_copy)
 
 
-def test_members_that_the_graph_has_not(copy):
-    edit(copy, members=1)
+def test_members_that_the_graph_has_not(bundle_copy):
+    edit(bundle_copy, members=1)
     with pytest.raises(BalrogError, match="says 1 members, its SavedModel is of several"):
-        Emulator.load(copy)
+        Emulator.load(bundle_copy)
 
 
 @pytest.mark.parametrize("content", ["[]]", '{"validation": 3}', "3"])
-def test_scores_of_another_shape(copy, content):
-    (copy / "metrics.json").write_text(content)
+def test_scores_of_another_shape(bundle_copy, content):
+    (bundle_copy / "metrics.json").write_text(content)
     with pytest.raises(BalrogError, match=r"metrics.json must be JSON, scores by part"):
-        read_metrics(copy)
+        read_metrics(bundle_copy)
 
 
 @pytest.mark.parametrize(
@@ -187,35 +178,35 @@ def test_scores_of_another_shape(copy, content):
         ("standardizer", {"width": 17}), ("standardizer", {"surprise": 1}),
     ],
 )  # fmt: skip
-def test_weights_that_do_not_fit_the_networks(copy, network, change):
-    path = copy / "training_weights/member-0.json"
+def test_weights_that_do_not_fit_the_networks(bundle_copy, network, change):
+    path = bundle_copy / "training_weights/member-0.json"
     configs = json.loads(path.read_text())
     configs[network] |= change
     path.write_text(json.dumps(configs))
     with pytest.raises(BalrogError, match="training_weights (do not fit|must describe)|weights in"):
-        stored_members(copy, edit(copy))
+        stored_members(bundle_copy, edit(bundle_copy))
 
 
-def test_detection_weights_that_do_not_fit(copy):
-    path = copy / "training_weights/detection.json"
+def test_detection_weights_that_do_not_fit(bundle_copy):
+    path = bundle_copy / "training_weights/detection.json"
     configs = json.loads(path.read_text())
     configs["detection"]["width"] += 1
     path.write_text(json.dumps(configs))
     with pytest.raises(BalrogError, match="do not fit the networks that it describes"):
-        stored_detection(copy, edit(copy))
+        stored_detection(bundle_copy, edit(bundle_copy))
 
 
-def test_networks_without_a_description_are_not_fine_tuned(copy, toy_settings):
-    path = copy / "training_weights/member-0.json"
+def test_networks_without_a_description_are_not_fine_tuned(bundle_copy, toy_settings):
+    path = bundle_copy / "training_weights/member-0.json"
     path.write_text(json.dumps({"generator": {}}))
-    edit(copy)
+    edit(bundle_copy)
     with pytest.raises(BalrogError, match="must describe its .*; missing critic, standardizer"):
-        Base(copy).require_fits(toy_schema(), toy_settings, 1, copy.parent / "new")
+        Base(bundle_copy).require_fits(toy_schema(), toy_settings, 1, bundle_copy.parent / "new")
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_weights_that_are_pickles_run_nothing(copy, tmp_path, wrapped):
-    marker, weights = tmp_path / "marker", copy / "training_weights/member-0.npz"
+def test_weights_that_are_pickles_run_nothing(bundle_copy, tmp_path, wrapped):
+    marker, weights = tmp_path / "marker", bundle_copy / "training_weights/member-0.npz"
     harm = OnDisk(marker)
     if wrapped:
         objects = np.array([harm], dtype=object)
@@ -224,17 +215,17 @@ def test_weights_that_are_pickles_run_nothing(copy, tmp_path, wrapped):
     else:
         weights.write_bytes(pickle.dumps(harm))
     with pytest.raises(BalrogError, match="must hold the weights of member-0, but are damaged"):
-        read_weights(copy, "member-0")
+        read_weights(bundle_copy, "member-0")
     assert not marker.exists()
 
 
-def test_no_configuration_names_a_class(copy, tmp_path):
+def test_no_configuration_names_a_class(bundle_copy, tmp_path):
     """A configuration that asks Keras for a layer with code of its own gets no layer at all."""
-    path = copy / "training_weights/member-0.json"
+    path = bundle_copy / "training_weights/member-0.json"
     configs = json.loads(path.read_text())
     configs["generator"]["activation"] = {
         "module": "builtins", "class_name": "exec", "config": {}, "registered_name": "exec"
     }  # fmt: skip
     path.write_text(json.dumps(configs))
     with pytest.raises(BalrogError):
-        stored_members(copy, edit(copy))
+        stored_members(bundle_copy, edit(bundle_copy))

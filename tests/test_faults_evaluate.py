@@ -1,11 +1,16 @@
 """What evaluate does with strange input and places: docs/reliability.md, row by row."""
 
+import json
 import shutil
+from functools import partial
 
+import light
 import numpy as np
 import pytest
 from analytic_emulator import AnalyticEmulator
+from evaluation_world import SCHEMA, KnownEmulator, splits
 from fault_world import error_of
+from killed import hidden, kill
 from shard_files import write_shards
 from toy import toy_rows, toy_schema
 from toy_detection import MANIFEST
@@ -13,6 +18,7 @@ from toy_detection import MANIFEST
 from balrog_keras.count_statistics import count_edges
 from balrog_keras.emulator import Emulator
 from balrog_keras.evaluate_command import main
+from balrog_keras.evaluation import evaluate
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +28,82 @@ def emulator(monkeypatch):
 
 def run(shards, out):
     return main(["bundle", "--data", str(shards), "--out", str(out), "--quiet"])
+
+
+class Known(KnownEmulator):
+    """With what a command asks of an emulator."""
+
+    info, members, has_detection = {"name": "known"}, 1, False
+
+
+def command(arguments):
+    """Evaluate the known emulator in little time; :mod:`killed` calls it in another process."""
+    with light.quick_classifiers(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Emulator, "load", lambda directory: Known())
+        patch.setattr("balrog_keras.report.evaluation_figures", lambda evaluation: [])
+        here = "balrog_keras.bundle_evaluation"
+        patch.setattr(f"{here}.evaluate", partial(evaluate, replicates=20, least_draws=1))
+        patch.setattr(f"{here}.evaluate_science", lambda *_, **more: None)
+        return main(arguments)
+
+
+@pytest.fixture
+def known(tmp_path):
+    """Shards of the known world, an emulator's description and an older evaluation."""
+    for name in ("bundle", "shards", "out"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bundle/emulator.json").write_text("{}")
+    test = splits(200)[0]
+    test |= {"parent_id": test["row_id"], "position": np.zeros((200, 2), np.float32)}
+    write_shards(tmp_path / "shards", dict.fromkeys(("train", "test"), test), SCHEMA, MANIFEST)
+    for name in ("metrics.json", "report.html"):
+        (tmp_path / "out" / name).write_text('{"older": 1}')
+    return tmp_path
+
+
+def options(known, out):
+    return [str(known / "bundle"), "--data", str(known / "shards"), "--out", str(known / out),
+            "--draws", "20", "--quiet"]  # fmt: skip
+
+
+def found(out):
+    """Metrics and report, without the time when they were made."""
+    metrics = json.loads((out / "metrics.json").read_text())
+    page = (out / "report.html").read_text()
+    created = metrics.get("provenance", {}).pop("created", "never")
+    return metrics, page.replace(created, "")
+
+
+@pytest.mark.slow
+def test_killed_the_old_report_stays_and_it_starts_anew(known):
+    out = known / "out"
+    old = found(out)
+    assert command(options(known, "whole")) == 0
+    whole = found(known / "whole")
+    for moment, metrics in (("half", old[0]), ("published", whole[0])):
+        kill("test_faults_evaluate", moment, options(known, "out"))
+        assert found(out) == (metrics, old[1])
+        assert len(hidden(out)) == 1
+    assert command(options(known, "out")) == 0
+    assert found(out) == whole
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "report.html"]
+
+
+def test_metrics_that_do_not_follow_their_schema_are_kept_elsewhere(known, capsys, monkeypatch):
+    """A fault of the package must not cost hours of work, nor an older result that is right."""
+    old = found(known / "out")
+
+    def faulty(document):
+        raise RuntimeError("metrics.json, $.rows: 'test' is a required property")
+
+    monkeypatch.setattr("balrog_keras.bundle_evaluation.check_metrics", faulty)
+    line = error_of(command(options(known, "out")), capsys)
+    assert "'test' is a required property: a fault of this package" in line
+    assert line.endswith(f"What was measured is in {known / 'out/invalid'}")
+    assert found(known / "out") == old
+    metrics, page = found(known / "out/invalid")
+    assert metrics["rows"]["test"] == 200
+    assert "<h1>Evaluation of known</h1>" in page
 
 
 @pytest.mark.parametrize("rows", [1, 2, 99])

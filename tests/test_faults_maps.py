@@ -5,23 +5,37 @@ import pandas as pd
 import pytest
 from analytic_emulator import AnalyticEmulator, command_world
 from fault_world import error_of, full_disk, tree, unwritable
+from killed import MOMENTS, hidden, kill
 
 from balrog_keras.maps_command import main
 
 OPTIONS = ["--nside", "16", "--draws", "40", "--quiet"]
 
 
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    """A small survey; the picture of the maps is made of a few points and not drawn."""
+def quick_pictures(patch):
+    """The picture of the maps is made of a few points and not drawn."""
     from matplotlib.figure import Figure
 
     def save(figure, path, **options):
         path.write_bytes(b"picture")
 
-    monkeypatch.setattr(Figure, "savefig", save)
-    monkeypatch.setattr("balrog_keras.maps_figures._POINTS", 20)
+    patch.setattr(Figure, "savefig", save)
+    patch.setattr("balrog_keras.maps_figures._POINTS", 20)
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A small survey."""
+    quick_pictures(monkeypatch)
     return command_world(tmp_path, monkeypatch, rows=400)
+
+
+def command(arguments):
+    """What :mod:`killed` calls in a process of its own."""
+    patch = pytest.MonkeyPatch()
+    quick_pictures(patch)
+    patch.setattr("balrog_keras.emulator.Emulator.load", lambda directory: AnalyticEmulator())
+    return main(arguments)
 
 
 def run(world, out, *more):
@@ -70,6 +84,26 @@ def test_full_disk_keeps_the_old_maps(world, tmp_path, capsys):
         code = run(world, tmp_path / "o", "--overwrite", "--seed", "2")
     assert error_of(code, capsys)
     assert tree(tmp_path) == before
+
+
+def maps_in(out):
+    """All but maps.json, which has the command and its time."""
+    return {name: sha for name, sha in tree(out).items() if name != "maps.json"}
+
+
+def test_killed_the_old_maps_stay_and_it_starts_anew(world, tmp_path):
+    out = tmp_path / "o"
+    assert run(world, tmp_path / "whole") == run(world, out, "--seed", "2") == 0
+    old, whole = maps_in(out), maps_in(tmp_path / "whole")
+    assert old != whole
+    again = [*world.options, "--out", str(out), *OPTIONS, "--overwrite"]
+    for moment in MOMENTS:
+        kill("test_faults_maps", moment, again)
+        assert maps_in(out) == (whole if moment == "published" else old)
+        assert len(hidden(tmp_path)) == 1
+    assert main(again) == 0
+    assert maps_in(out) == whole
+    assert not hidden(tmp_path)
 
 
 def test_unwritable_place_is_one_line(world, tmp_path, capsys):

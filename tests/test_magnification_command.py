@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from analytic_emulator import command_world
+from analytic_emulator import AnalyticEmulator, command_world
+from killed import MOMENTS, hidden, kill
 
 from balrog_keras.magnification_command import main
 
@@ -9,6 +10,33 @@ from balrog_keras.magnification_command import main
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     return command_world(tmp_path, monkeypatch)
+
+
+def command(arguments):
+    """What :mod:`killed` calls in a process of its own."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("balrog_keras.emulator.Emulator.load", lambda directory: AnalyticEmulator())
+    return main(arguments)
+
+
+def test_killed_the_old_table_stays_and_it_starts_anew(world):
+    def found():
+        return json.loads(out.read_text())["responses"], plot.read_bytes()
+
+    out, plot = world.place / "response.json", world.place / "response.png"
+    words = [*world.options, "--out", str(out), "--plot", str(plot), "--limits", "meas_mag_i"]
+    results = []
+    for limits in (["20", "21"], ["21", "22"]):
+        assert main([*words, *limits, "--quiet"]) == 0
+        results.append(found())
+    (table, figure), old = results
+    for moment in MOMENTS:
+        kill("test_magnification_command", moment, [*words, "20", "21", "--quiet"])
+        assert found() == ((table, old[1]) if moment == "published" else old)
+        assert 1 <= len(hidden(world.place)) <= 2
+    assert main([*words, "20", "21", "--quiet"]) == 0
+    assert found() == (table, figure)
+    assert not hidden(world.place)
 
 
 def test_limits_give_a_table_and_a_figure(world, capsys):
