@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from balrog_keras.report import metrics_document, only_writer, write_report
 from balrog_keras.row_sample import RowSample, sample_split
 from balrog_keras.science_statistics import evaluate_science
 from balrog_keras.sky_statistics import density_statistics
+from balrog_keras.true_redshift import RedshiftSource
 from data_prep.errors import BalrogError, require
 from data_prep.manifest import Manifest
 from data_prep.preset import load_preset
@@ -50,6 +51,7 @@ def evaluate_bundle(
     cuts: Sequence[str] = (),
     compare: Sequence[Path] | None = None,
     tensorboard: Path | None = None,
+    redshift: RedshiftSource | None = None,
 ) -> dict[str, Any]:
     """Evaluate an exported emulator on the test split of a directory of shards.
 
@@ -74,6 +76,9 @@ def evaluate_bundle(
         compares nothing, an empty sequence the photometric-error models alone.
     tensorboard : pathlib.Path, optional
         Write the metrics and figures for TensorBoard there too.
+    redshift : RedshiftSource, optional
+        Where the true redshifts of the injections are, for the mean redshift of what is selected.
+        A truth column that is one needs none.
 
     Returns
     -------
@@ -103,7 +108,12 @@ def evaluate_bundle(
     others = _others(compare, manifest, str(emulator.info["name"]))
     test, held_out = _held_out(manifest, most, seed)
     selections = _selections(manifest, held_out.measured, cuts)
-    settings = {"draws": draws, "seed": seed, "max_rows": max_rows, "cuts": list(cuts)}
+    settings: dict[str, Any] = {
+        "draws": draws, "seed": seed, "max_rows": max_rows, "cuts": list(cuts),
+    }  # fmt: skip
+    if redshift is not None:
+        held_out = replace(held_out, redshift=redshift.read(test.rows))
+        settings["redshift"] = " ".join(map(str, astuple(redshift)))
     provenance = _provenance(bundle, manifest, emulator.info, settings)
     with only_writer(out):
         evaluation = evaluate(

@@ -214,7 +214,7 @@ def shift_statistic(
     Parameters
     ----------
     redshift : float array, shape (N,)
-        True redshift.
+        True redshift; rows where it is NaN do not count.
     real, emulated : bool array, shape (N,)
         Rows that pass.
     bootstrap : RegionBootstrap
@@ -226,6 +226,8 @@ def shift_statistic(
         Statistic, NaN if either selects no row, with both means in ``real`` and ``emulated``.
     """
     z = np.asarray(redshift, np.float64)
+    known = np.isfinite(z)
+    z, real, emulated = np.where(known, z, 0.0), real & known, emulated & known
     sums = bootstrap.sums(np.stack([real, emulated, real * z, emulated * z], axis=1))
     total = np.where(sums[:, :2] > 0, sums[:, :2], np.nan)
     means = sums[:, 2:] / total

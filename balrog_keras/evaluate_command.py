@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from balrog_keras.threads import draw_on_all_cores
+from balrog_keras.true_redshift import REDSHIFT_KEYS, RedshiftSource
 from data_prep.command_line import CommandParser, add_verbosity
 from data_prep.console import run_command
 
@@ -20,8 +21,8 @@ two-sample statistic. An emulator with a detection model is also judged on the d
 split, and the members of an ensemble are compared. The exit code is 0 whether or not the bars are
 met; they are in the report.
 
-With --compare, several emulators, Gaussian photometric errors and errors of the nearest training
-galaxies are put side by side.
+With --compare, several emulators, Gaussian photometric errors, the LSST error model at the depth of
+the training rows and errors of the nearest training galaxies are put side by side.
 
 examples:
   python evaluate.py saved_models/first --data shards --out evaluation
@@ -46,7 +47,12 @@ def _parser() -> argparse.ArgumentParser:
         help="count what passes, as 'meas_mag_i < 22.5' (default: magnitude and colour limits at "
         "quantiles of the test rows); can be given more than once")  # fmt: skip
     add("--compare", type=Path, nargs="*", metavar="EMULATOR",
-        help="put other emulators and two photometric-error models beside it")  # fmt: skip
+        help="put other emulators and models of photometric errors beside it")  # fmt: skip
+    add("--redshift", nargs=3, metavar=("CATALOG", "COLUMN", "ID"),
+        help="true redshifts in a catalogue, by the ids of the injections: what is selected must "
+        "have the right mean redshift (a truth column that is one needs no option)")  # fmt: skip
+    add("--redshift-key", choices=list(REDSHIFT_KEYS), default="injection",
+        help="whose ids those are (default injection)")  # fmt: skip
     add("--tensorboard", type=Path, metavar="DIRECTORY",
         help="write the metrics and figures for TensorBoard too")  # fmt: skip
     add("--record", action="store_true",
@@ -65,6 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("an emulator is needed: saved_models/NAME, or --compare with at least one")
 
     def command() -> int:
+        redshift = None
+        if options.redshift:
+            catalog, column, identity = options.redshift
+            redshift = RedshiftSource(Path(catalog), column, identity, options.redshift_key)
         document = evaluate_bundle(
             emulators[0],
             options.data,
@@ -75,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
             cuts=options.cuts,
             compare=None if options.compare is None else emulators[1:],
             tensorboard=options.tensorboard,
+            redshift=redshift,
         )
         if options.record:
             from balrog_keras.model_card import record_evaluation

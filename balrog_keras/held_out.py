@@ -46,6 +46,8 @@ class HeldOut:
         The oracle's measured columns; None if the shards hold no redraw.
     position : float array, shape (N, 2), or None
         Right ascension and declination, deg; None if it is not known.
+    redshift : float array, shape (N,), or None
+        True redshift, NaN where it is not known; None if it is not known at all.
     """
 
     condition: np.ndarray
@@ -55,6 +57,7 @@ class HeldOut:
     paired: np.ndarray
     oracle: np.ndarray | None
     position: np.ndarray | None = None
+    redshift: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -120,6 +123,7 @@ class HeldOut:
             position[self.paired[kept_pairs]],
             None if self.oracle is None else self.oracle[kept_pairs],
             None if self.position is None else self.position[keep],
+            None if self.redshift is None else self.redshift[keep],
         )
 
 

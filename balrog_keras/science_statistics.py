@@ -75,6 +75,7 @@ class _Side:
     scaled: tuple[np.ndarray, np.ndarray]
     pit: np.ndarray
     position: np.ndarray | None
+    redshift: np.ndarray | None
     bootstrap: RegionBootstrap
 
 
@@ -166,6 +167,9 @@ def _sides(
     bootstrap: RegionBootstrap,
 ) -> tuple[_Side, _Side]:
     schema, held_out = evaluation.schema, evaluation.held_out
+    redshift, place = held_out.redshift, redshift_place(schema)
+    if redshift is None and place is not None:
+        redshift = held_out.condition[:, place]
 
     def side(rows: np.ndarray, real: np.ndarray, other: np.ndarray) -> _Side:
         condition = held_out.condition[rows]
@@ -179,6 +183,7 @@ def _sides(
             (standardized(schema, real, *scales), standardized(schema, other, *scales)),
             evaluation.pit[rows],
             None if held_out.position is None else held_out.position[rows],
+            None if redshift is None else redshift[rows],
             bootstrap.subset(rows),
         )
 
@@ -256,13 +261,12 @@ def _selections(
     worst = worst_ratio(real, emulated, list(selections), region, *choice)
     if worst:
         result["selected_fraction"] = {"interval": None, **worst}
-    place = redshift_place(evaluation.schema)
-    if place is not None:
+    if here.redshift is not None and null.redshift is not None:
         both = []
-        for side in (here, null):
+        for side, redshift in ((here, here.redshift), (null, null.redshift)):
             both.append({
                 name: shift_statistic(
-                    side.condition[:, place], passes(cuts, names, side.real),
+                    redshift, passes(cuts, names, side.real),
                     passes(cuts, names, side.emulated), side.bootstrap)
                 for name, cuts in selections.items()
             })  # fmt: skip

@@ -68,6 +68,10 @@ def test_mean_redshift():
     assert found["value"] == pytest.approx(0.1, abs=1e-3)
     assert found["interval"] == pytest.approx([0.1, 0.1], abs=2e-3)
     assert shift_statistic(z, real, real, BOOTSTRAP)["interval"] == [0.0, 0.0]
+    # Every third redshift unknown changes nothing; none known, nothing is known.
+    some = np.where(np.arange(ROWS) % 3, z, np.nan)
+    assert shift_statistic(some, real, emulated, BOOTSTRAP)["value"] == pytest.approx(0.1, abs=2e-3)
+    assert np.isnan(shift_statistic(some * np.nan, real, emulated, BOOTSTRAP)["value"])
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_true_redshifts_of_what_is_selected():
     bootstrap = RegionBootstrap(np.arange(4_000) % 40, 50)
 
     def side(emulated):
-        return SimpleNamespace(condition=condition, real=real, emulated=emulated,
+        return SimpleNamespace(redshift=condition[:, 1], real=real, emulated=emulated,
                                bootstrap=bootstrap)  # fmt: skip
 
     cuts = {"bright": read_cuts(["meas_mag_r < 23"], schema)}
