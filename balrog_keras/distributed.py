@@ -67,9 +67,10 @@ def emulate_partitions(
     Returns
     -------
     of the same kind
-        Lazy, with as many partitions: ``row_id`` (int64), the kept columns, and the drawn ones as
+        Lazy: ``row_id`` (int64), the kept columns, and the drawn ones as
         :meth:`balrog_keras.emulator.Emulator.emulate` gives them, NaN where a condition is null.
-        An LSDB catalogue keeps its positions too, and its margin if it has one.
+        It has as many partitions, or fewer where Dask merges those of Parquet files of which few
+        columns are read. An LSDB catalogue keeps its positions too, and its margin if it has one.
 
     Raises
     ------
@@ -198,11 +199,15 @@ def _meta(draws: PartitionDraws, frame: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def _of_dask(draws: PartitionDraws, frame: Any, meta: pandas.DataFrame) -> Any:
+    """A partition is read and drawn in one task: its rows never travel between workers."""
     if draws.columns.row_id:
-        return frame.map_partitions(_draw, draws, meta=meta)
+        return frame.map_partitions(_draw, draws, meta=meta).optimize()
     import dask.dataframe as dd
     import pandas as pd
 
+    # Dask merges partitions of which few columns are read when it optimizes what is done with
+    # them. Afterwards they stay, so that those that are counted are those that are drawn.
+    frame = frame.map_partitions(_unchanged, meta=frame._meta).optimize()
     counts = frame.map_partitions(len).compute()
     # A collection of its own, so that partitions that are picked later keep their numbers.
     first_rows = dd.from_map(
@@ -210,7 +215,7 @@ def _of_dask(draws: PartitionDraws, frame: Any, meta: pandas.DataFrame) -> Any:
     )
     return frame.map_partitions(
         _draw_numbered, first_rows, draws, meta=meta, align_dataframes=False
-    )
+    ).optimize()
 
 
 def _of_lsdb(draws: PartitionDraws, catalog: Any, meta: pandas.DataFrame) -> Any:
@@ -238,6 +243,10 @@ def _first_row(number: int) -> pandas.Series:
     import pandas as pd
 
     return pd.Series([number], dtype="int64")
+
+
+def _unchanged(frame: pandas.DataFrame) -> pandas.DataFrame:
+    return frame
 
 
 def _draw(frame: pandas.DataFrame, draws: PartitionDraws) -> pandas.DataFrame:

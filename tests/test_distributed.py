@@ -90,6 +90,35 @@ def test_row_numbers_are_those_of_the_whole_table(emulator, truth, scheduler):
     pd.testing.assert_frame_equal(few, computed.loc[few.index])
 
 
+def test_files_with_many_other_columns(emulator, truth, tmp_path):
+    """Dask merges the partitions of such files: the rows keep their numbers in every use."""
+    others = pd.DataFrame(0.0, index=truth.index, columns=[f"other_{n}" for n in range(60)])
+    wide = pd.concat([truth, others], axis=1)
+    for number in range(8):
+        wide.iloc[number * 300 : number * 310 + 300].to_parquet(tmp_path / f"{number}.parquet")
+    lazy = dd.read_parquet(tmp_path)
+    whole = pd.read_parquet(tmp_path)
+    drawn = emulate_partitions(lazy, BUNDLE, seed=3)
+    assert 1 < drawn.npartitions < lazy.npartitions
+    names, expected = list(emulator.schema.measured_names), emulator.emulate(whole, seed=3)
+    computed = drawn.compute()
+    for found in (computed, drawn.persist().compute()):
+        np.testing.assert_array_equal(found.row_id, np.arange(len(whole)))
+        np.testing.assert_array_equal(found[names], expected)
+    sizes = drawn.map_partitions(len).compute().tolist()
+    second = drawn.partitions[1:2].compute()
+    np.testing.assert_array_equal(second.row_id, sizes[0] + np.arange(sizes[1]))
+
+
+@pytest.mark.parametrize("options", [{}, {"row_id": "object_id"}])
+def test_a_partition_is_read_and_drawn_in_one_task(truth, tmp_path, options):
+    dd.from_pandas(truth, npartitions=3).to_parquet(tmp_path)
+    drawn = emulate_partitions(dd.read_parquet(tmp_path), BUNDLE, **options)
+    assert len(drawn.expr.__dask_graph__()) == drawn.npartitions > 1
+    drawn.to_parquet(tmp_path / "out", write_index=False)
+    assert len(pd.read_parquet(tmp_path / "out")) == ROWS
+
+
 def test_empty_partitions_and_empty_catalogues(truth, expected):
     lazy = dd.from_pandas(truth, npartitions=7)
     lazy = dd.concat([lazy.partitions[:3], lazy[lazy.dec > 90], lazy.partitions[3:]])
