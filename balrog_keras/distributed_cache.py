@@ -82,12 +82,16 @@ def _loaded(directory: str, sha256: str) -> Emulator:
 
 
 def _share_cores() -> None:
-    """Give TensorFlow as many threads as Dask gave this worker, if it is one and has a choice."""
+    """Give TensorFlow as many threads as Dask gave this worker, if it is one and has a choice.
+
+    Each takes whole blocks of rows: see :func:`balrog_keras.threads.draw_on_all_cores`. More
+    threads for the operations of a block would come on top of those that Dask counts.
+    """
     if "distributed" not in sys.modules or "tensorflow" in sys.modules:
         return
     try:
         threads = sys.modules["distributed"].get_worker().state.nthreads
     except ValueError:  # no task of a worker
         return
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(threads))
