@@ -6,7 +6,8 @@
 - serving_default of the SavedModel in plain TensorFlow, on one core and on two.
 - The command `emulate` from Parquet, with every survey property looked up in maps of nside 4096,
   to Parquet: rows/s and peak memory for 10^6 and 10^7 rows (--full: 10^8).
-- Dask: one worker and two, each of one thread, from Parquet to Parquet.
+- Dask: one worker and two, each of one thread, from Parquet to Parquet; and as many plain processes
+  that do the same work without Dask, which is what the machine allows.
 - Seconds until the command shows progress, beside what `import tensorflow` takes; `info`, `--help`.
 - Neural spline flows (zuko on PyTorch, autoregressive and coupling, each by the fastest of eager,
   traced and compiled) drawing on the same core in the same run. --quick does not compile, which
@@ -65,8 +66,14 @@ def saved_model(bundle: Path, place: Path, cores: Sequence[int], quick: bool) ->
     """Median rates of serving_default."""
     rows = CALL_ROWS * (1 if quick else 4)
     np.savez(place / "conditions.npz", **conditions(read_description(bundle), rows))
-    rates = script("saved_model_once.py", [bundle, place / "conditions.npz", CALL_ROWS, 5], cores)
-    return {clock: statistics.median(rate[clock] for rate in rates) for clock in ("wall", "cpu")}
+    return medians(
+        script("saved_model_once.py", [bundle, place / "conditions.npz", CALL_ROWS, 5], cores)
+    )
+
+
+def medians(rates: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Median rate by each clock."""
+    return {clock: statistics.median(each[clock] for each in rates) for clock in ("wall", "cpu")}
 
 
 def draws(bundle: Path, place: Path, cores: Sequence[int], quick: bool) -> Rows:
@@ -126,22 +133,33 @@ def command(bundle: Path, place: Path, sizes: Sequence[int]) -> Rows:
 
 
 def dask_workers(bundle: Path, place: Path, cores: Sequence[int], quick: bool) -> Rows:
-    """One Dask worker beside two."""
+    """One Dask worker and two, and beside them as many plain processes; in turn, again and again.
+
+    The ratios are medians of those of each turn, so that what else runs is in both of a ratio.
+    """
     if importlib.util.find_spec("distributed") is None:
         return [("Dask", 'not measured: pip install -e ".[distributed]"')]
     files = place / "conditions"
     files.mkdir()
-    for number in range(8):
-        columns = conditions(read_description(bundle), CALL_ROWS * (1 if quick else 4))
-        pd.DataFrame(columns).to_parquet(files / f"{number}.parquet")
-    rates = script("dask_once.py", [bundle, files, place / "measured", 1, 2], cores)
-    table = [(f"Dask, {n} worker(s) of one thread", rate(rates[n])) for n in "12"]
-    one, two = rates["1"], rates["2"]
-    return [
-        *table,
-        ("  ratio", f"{two['wall'] / one['wall']:.2f} by the clock, "
-                    f"{2 * two['cpu'] / one['cpu']:.2f} if both had a core each"),
-    ]  # fmt: skip
+    columns = pd.DataFrame(conditions(read_description(bundle), CALL_ROWS))
+    for number in range(8 if quick else 32):
+        columns.to_parquet(files / f"{number:02d}.parquet")
+    ways = {"Dask, {} worker(s) of one thread": "dask_once.py",
+            "  the same without Dask, {} process(es)": "plain_once.py"}  # fmt: skip
+    found: dict[str, list[list[dict[str, float]]]] = {name: [] for name in ways}
+    for _ in range(1 if quick else 3):
+        for name, part in ways.items():
+            pair = [script(part, [bundle, files, place / "measured", n], cores) for n in (1, 2)]
+            found[name].append(pair)
+    table = []
+    for name, pairs in found.items():
+        for n, rates in enumerate(zip(*pairs, strict=True), start=1):
+            table.append((name.format(n), rate(medians(rates))))
+        wall, cpu = (statistics.median(two[clock] / one[clock] for one, two in pairs)
+                     for clock in ("wall", "cpu"))  # fmt: skip
+        table.append(("  two against one", f"{wall:.2f} by the clock, {2 * cpu:.2f} if both had "
+                                           "a core each"))  # fmt: skip
+    return table
 
 
 def start_up(bundle: Path, place: Path, repeats: int) -> Rows:

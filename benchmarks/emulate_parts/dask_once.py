@@ -1,7 +1,8 @@
 """Rows per second of Dask workers from Parquet to Parquet, as JSON.
 
-Arguments: bundle, directory of Parquet files, directory for the output, numbers of workers. Each
-worker has one thread. Starting and loading, which a warm-up does, do not count.
+Arguments: bundle, directory of Parquet files, directory for the output, number of workers. Each
+worker has one thread. Starting and loading, which a warm-up does, do not count; planning the work
+and handing it out do.
 """
 
 import json
@@ -48,10 +49,9 @@ def rate(bundle: str, files: str, output: Path, workers: int) -> dict[str, float
 
 
 def main() -> None:
-    """Measure each number of workers."""
-    bundle, files, output, *numbers = sys.argv[1:]
-    rates = {number: rate(bundle, files, Path(output), int(number)) for number in numbers}
-    print(json.dumps(rates))
+    """Measure."""
+    bundle, files, output, workers = sys.argv[1:]
+    print(json.dumps(rate(bundle, files, Path(output), int(workers))))
 
 
 if __name__ == "__main__":
