@@ -27,6 +27,8 @@ the training rows and errors of the nearest training galaxies are put side by si
 examples:
   python evaluate.py saved_models/first --data shards --out evaluation
   python evaluate.py saved_models/first --data shards --out evaluation --cut 'meas_mag_i < 22.5'
+  python evaluate.py saved_models/first --data shards --out evaluation \\
+      --redshift injected.fits Z_TRUE bal_id
   python evaluate.py --compare saved_models/first saved_models/second --data shards --out both
 """
 
