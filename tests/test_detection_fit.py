@@ -6,6 +6,7 @@ from shard_files import write_shards
 from toy import toy_conditions, toy_rows, toy_schema
 from toy_detection import MANIFEST, toy_injections, toy_probability, write_detection_shards
 
+from balrog_keras import detection_fit
 from balrog_keras.config import Settings
 from balrog_keras.detection_fit import fit_calibration, fit_detection
 
@@ -36,6 +37,22 @@ def test_same_seed_same_model_and_no_optimizer_is_kept(model, shards):
     for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert not model.compiled
+
+
+def test_validation_rows_do_not_choose_the_step(shards, model, monkeypatch):
+    read = detection_fit.read_split
+
+    def with_the_validation_turned_over(directory, split):
+        arrays = read(directory, split)
+        if split == "detection-validation":
+            arrays["detected"] = 1 - arrays["detected"]
+        return arrays
+
+    monkeypatch.setattr(detection_fit, "read_split", with_the_validation_turned_over)
+    other = fit_detection(shards, toy_schema(), SETTINGS, seed=7)
+    for one, two in zip(other.trainable_variables, model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert float(other.calibration_slope) < 0
 
 
 def test_scores_are_logged_and_written(shards, caplog, tmp_path):
@@ -93,10 +110,20 @@ def test_calibration_undoes_a_stretch():
     assert intercept == pytest.approx(-0.5, abs=0.05)
 
 
-def test_calibration_is_left_out_where_it_would_be_noise():
-    kept = []
-    for seed in range(6):
-        rows = toy_injections(500, 50 + seed)
+@pytest.mark.parametrize(("number", "stretch"), [(500, 1.0), (4_000, 1.0), (4_000, 1.03)])
+def test_calibration_is_left_out_where_it_would_be_noise(number, stretch):
+    for seed in range(12):
+        rows = toy_injections(number, 50 + seed)
         p = toy_probability(rows["condition"])
-        kept.append(fit_calibration(np.log(p / (1 - p)), rows) == (1.0, 0.0))
-    assert sum(kept) >= 4
+        assert fit_calibration(stretch * np.log(p / (1 - p)), rows) == (1.0, 0.0)
+
+
+def test_evidence_for_calibration_is_counted_in_parents():
+    """Rows that repeat those of the same parents say nothing new."""
+    rows = toy_injections(1_000, 61)
+    p = toy_probability(rows["condition"])
+    log_odds = 1.2 * np.log(p / (1 - p))
+    repeated = {name: np.repeat(rows[name], 20, axis=0) for name in ("detected", "parent_id")}
+    assert fit_calibration(np.repeat(log_odds, 20), repeated) == (1.0, 0.0)
+    repeated["parent_id"] = np.arange(20_000)
+    assert fit_calibration(np.repeat(log_odds, 20), repeated) != (1.0, 0.0)
