@@ -1,4 +1,4 @@
-"""Several emulators and two photometric-error models side by side on the same held-out rows."""
+"""Several emulators and models of photometric errors side by side on the same held-out rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from balrog_keras.comparison import statistic
+from balrog_keras.depth_errors import DepthErrors
 from balrog_keras.evaluation import evaluate
 from balrog_keras.held_out import HeldOut
 from balrog_keras.photometric_errors import GaussianErrors, NeighbourErrors
@@ -88,11 +89,13 @@ def compare_peers(
     judge = next(iter(emulators.values()))
     train = sample_split(manifest.directory, "train", _TRAINING_ROWS, seed).rows
     known = judge.schema, train["condition"], train["measured"]
-    models = {
-        **emulators,
-        GaussianErrors.label: GaussianErrors(*known),
-        NeighbourErrors.label: NeighbourErrors(*known),
-    }
+    models: dict[str, Any] = {**emulators, GaussianErrors.label: GaussianErrors(*known)}
+    depth = DepthErrors(*known)
+    if depth.fits:
+        models[DepthErrors.label] = depth
+    for column, fit in depth.depths.items():
+        logger.info("%s: 5 sigma depth of a point source %.2f mag", column, fit.m5)
+    models[NeighbourErrors.label] = NeighbourErrors(*known)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x9EE5]))
     few = held_out.subset(np.isin(np.arange(len(held_out)), rng.permutation(len(held_out))[:_ROWS]))
     peers: list[dict[str, Any]] = []

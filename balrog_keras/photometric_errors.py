@@ -1,9 +1,9 @@
 """What an emulator is compared with: photometric errors that are made without one.
 
-:class:`GaussianErrors` is what photometric-error models such as PhotErr give (Crenshaw et al. 2024,
-arXiv:2405.04740): Gaussian noise about the truth whose size depends on the magnitude, here measured
-on the training rows instead of computed from a survey's depth. :class:`NeighbourErrors` draws the
-residual of one of the training galaxies that are most alike in all conditions.
+:class:`GaussianErrors` is Gaussian noise about the truth whose size depends on the magnitude, as it
+is measured on the training rows; for the formula of a depth see :mod:`balrog_keras.depth_errors`.
+:class:`NeighbourErrors` draws the residual of one of the training galaxies that are most alike in
+all conditions.
 """
 
 from __future__ import annotations

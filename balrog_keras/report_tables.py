@@ -203,5 +203,5 @@ def peer_table(peers: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield (
         f"<p>All on the same {rows_used:,} held-out rows, with 95 % intervals over sky regions and "
         "the conditional location and scale of the first. The oracle is a redraw of the same "
-        "injections; Gaussian errors and neighbours know the training rows alone.</p>"
+        "injections; the photometric-error models know the training rows alone.</p>"
     )

@@ -31,7 +31,8 @@ def peers(quick_classifiers):
 
 def test_all_are_there_on_the_same_rows(peers):
     names = [peer["name"] for peer in peers]
-    assert names == ["oracle", "exact", "wide", "Gaussian errors", "nearest neighbours"]
+    assert names == ["oracle", "exact", "wide", "Gaussian errors", "LSST error model",
+                     "nearest neighbours"]  # fmt: skip
     assert {peer["rows"] for peer in peers} == {800}
     for peer in peers:
         assert list(peer["statistics"]) == list(PEER_STATISTICS)
