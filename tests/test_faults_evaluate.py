@@ -19,6 +19,7 @@ from balrog_keras.count_statistics import count_edges
 from balrog_keras.emulator import Emulator
 from balrog_keras.evaluate_command import main
 from balrog_keras.evaluation import evaluate
+from data_prep.locks import locked
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +88,12 @@ def test_killed_the_old_report_stays_and_it_starts_anew(known):
     assert command(options(known, "out")) == 0
     assert found(out) == whole
     assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "report.html"]
+
+
+def test_two_processes_on_one_output(known, capsys):
+    with locked(known / "out", "wait"):
+        line = error_of(command(options(known, "out")), capsys)
+    assert "must be written by one process at a time, and another is at it" in line
 
 
 def test_metrics_that_do_not_follow_their_schema_are_kept_elsewhere(known, capsys, monkeypatch):

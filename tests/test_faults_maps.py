@@ -8,6 +8,7 @@ from fault_world import error_of, full_disk, tree, unwritable
 from killed import MOMENTS, hidden, kill
 
 from balrog_keras.maps_command import main
+from data_prep.locks import locked
 
 OPTIONS = ["--nside", "16", "--draws", "40", "--quiet"]
 
@@ -104,6 +105,13 @@ def test_killed_the_old_maps_stay_and_it_starts_anew(world, tmp_path):
     assert main(again) == 0
     assert maps_in(out) == whole
     assert not hidden(tmp_path)
+
+
+def test_two_processes_on_one_output(world, tmp_path, capsys):
+    with locked(tmp_path / "o", "wait"):
+        line = error_of(run(world, tmp_path / "o"), capsys)
+    assert "must be written by one process at a time, and another is at it" in line
+    assert not (tmp_path / "o").exists()
 
 
 def test_unwritable_place_is_one_line(world, tmp_path, capsys):
