@@ -64,8 +64,8 @@ class Settings:
         Most optimizer steps of the location/scale regression that standardizes the measured
         columns; the step with the best validation likelihood is kept.
     detection_steps : int
-        Most optimizer steps of the detection model (fewer where 12 epochs are shorter); the one
-        with the best validation log-loss is kept.
+        Most optimizer steps of the detection model (fewer where 12 epochs are shorter); the last
+        is kept.
     validation_interval : int
         Steps between two validations; each also writes a checkpoint.
     validation_draws : int
