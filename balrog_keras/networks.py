@@ -9,9 +9,9 @@ import keras
 from balrog_keras.activations import activation_named
 
 # Bound of |ln(scale)| in units of the global spread: keeps a far extrapolation finite.
-_MAX_LOG_SCALE = 8.0
+MAX_LOG_SCALE = 8.0
 
-__all__ = ["Critic", "LocationScale", "Perceptron", "hidden_layers"]
+__all__ = ["MAX_LOG_SCALE", "Critic", "LocationScale", "Perceptron", "hidden_layers"]
 
 
 def hidden_layers(width: int, depth: int, activation: str, seed: int) -> list[keras.layers.Layer]:
@@ -142,5 +142,5 @@ class LocationScale(Perceptron):
     def call(self, inputs: tuple[Any, ...]) -> Any:
         """Map conditions ``(batch, num_conditions)`` to ``(batch, num_outputs)``."""
         location, log_scale = keras.ops.split(super().call(inputs), 2, axis=-1)
-        log_scale = _MAX_LOG_SCALE * keras.ops.tanh(log_scale / _MAX_LOG_SCALE)
+        log_scale = MAX_LOG_SCALE * keras.ops.tanh(log_scale / MAX_LOG_SCALE)
         return keras.ops.concatenate([location, log_scale], axis=-1)

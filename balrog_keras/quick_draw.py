@@ -1,20 +1,59 @@
-"""The generator's map for exported graphs: the same function, computed faster on CPUs."""
+"""What an exported graph draws with: the same functions as the networks', faster on CPUs.
+
+Rows of a batch are columns here: a column of the catalogue is then contiguous, which splits,
+stacks and sums over few columns are several times faster on.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from balrog_keras.generator import MAX_ARSINH, Generator
-from balrog_keras.splines import HALF_WIDTH, LEAST_SLOPE
+from balrog_keras.networks import MAX_LOG_SCALE, Perceptron
+from balrog_keras.splines import HALF_WIDTH, LEAST_SLOPE, positive
+from balrog_keras.standardizer import Standardizer
+from balrog_keras.transforms import restored
 
-__all__ = ["quick_draw"]
+__all__ = ["quick_draw", "quick_measured"]
+
+
+def quick_measured(
+    generator: Generator, standardizer: Standardizer, condition: Any, latent: Any
+) -> Any:
+    """Measured columns: :meth:`Standardizer.destandardize` of what the generator gives.
+
+    Parameters
+    ----------
+    generator : Generator
+        Built.
+    standardizer : Standardizer
+        Fitted.
+    condition : float32 tensor, shape (N, C)
+        Physical units.
+    latent : float32 tensor, shape (N, M)
+        Standard normals.
+
+    Returns
+    -------
+    float32 tensor, shape (N, M)
+        Physical units; equal to rounding.
+    """
+    standard = standardizer.standardize_condition(condition)
+    network, columns = standardizer.location_scale_network, generator.num_outputs
+    output = tf.transpose(Perceptron.call(network, (standard,)))
+    log_scale = MAX_LOG_SCALE * tf.tanh(output[columns:] * (1.0 / MAX_LOG_SCALE))
+    deviation = output[:columns] + tf.exp(log_scale) * quick_draw(generator, standard, latent)
+    measured = standardizer.residual_spread[:, None] * deviation
+    measured += standardizer.residual_median[:, None] + standardizer.reference_rows(condition)
+    return restored(tf.transpose(measured), standardizer.measured_transforms, keras.ops)
 
 
 def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
-    """What the generator gives, to rounding, in three quarters of the time.
+    """What the generator gives, to rounding, with rows and columns exchanged.
 
     Parameters
     ----------
@@ -27,22 +66,24 @@ def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
 
     Returns
     -------
-    float32 tensor, shape (N, M)
+    float32 tensor, shape (M, N)
         Standardized residuals.
     """
     compressed: list[Any] = []
-    for j in range(generator.num_outputs):
+    for j, each in enumerate(tf.unstack(tf.transpose(latent))):
         parameters = generator.parameters(j, condition, compressed)
-        value = _spline_value(tf.transpose(parameters), generator.bins, latent[:, j])
+        value = _spline_value(tf.transpose(parameters), generator.bins, each)
         compressed.append(tf.clip_by_value(value, -MAX_ARSINH, MAX_ARSINH))
-    return tf.sinh(tf.stack(compressed, axis=1))
+    # sinh; TensorFlow's own goes number by number.
+    grown = tf.exp(tf.stack(compressed))
+    return 0.5 * (grown - 1.0 / grown)
 
 
 def _spline_value(parameters: Any, bins: int, latent: Any) -> Any:
     """:class:`~balrog_keras.splines.Spline` at one latent per row.
 
     A row of parameters is a column here: sums over bins then run along contiguous numbers. The
-    two slopes that a row needs are picked before softplus is taken, instead of after.
+    two slopes that a row needs are picked before they are made positive, instead of after.
 
     Parameters
     ----------
@@ -58,28 +99,24 @@ def _spline_value(parameters: Any, bins: int, latent: Any) -> Any:
     float32 tensor, shape (N,)
     """
     width = 2.0 * HALF_WIDTH / bins
-    position = (latent + HALF_WIDTH) / width
-    passed = tf.cast(position >= np.arange(1, bins, dtype=np.float32)[:, None], tf.float32)
-    passed = tf.pad(passed, [[1, 0], [0, 0]], constant_values=1.0)
-    behind = tf.pad(passed[1:], [[0, 1], [0, 0]])
-    here = passed - behind
-    rises = _softplus(parameters[1 : bins + 1]) + LEAST_SLOPE * width
+    position = (latent + HALF_WIDTH) * (1.0 / width)
+    index = tf.clip_by_value(tf.floor(position), 0.0, bins - 1.0)
+    passed = tf.cast(index >= np.arange(bins + 1, dtype=np.float32)[:, None], tf.float32)
+    behind = passed[1:]
+    here = passed[:-1] - behind
+    rises = positive(parameters[1 : bins + 1]) + LEAST_SLOPE * width
     # The first parameter is the value at the middle knot.
     below_middle = (np.arange(bins) < bins // 2).astype(np.float32)[:, None]
     low = parameters[0] + tf.reduce_sum(rises * (behind - below_middle), axis=0)
     rise = tf.reduce_sum(rises * here, axis=0)
     raw = parameters[bins + 1 :]
     chosen = [tf.reduce_sum(raw[:-1] * here, axis=0), tf.reduce_sum(raw[1:] * here, axis=0)]
-    first, second = tf.unstack(_softplus(tf.stack(chosen)) + LEAST_SLOPE)
-    part = tf.clip_by_value(position - tf.reduce_sum(behind, axis=0), 0.0, 1.0)
-    steepness = rise / width
+    first, second = tf.unstack(positive(tf.stack(chosen)) + LEAST_SLOPE)
+    part = tf.clip_by_value(position - index, 0.0, 1.0)
+    steepness = rise * (1.0 / width)
     across = part * (1.0 - part)
     numerator = rise * (steepness * tf.square(part) + first * across)
     inside = low + numerator / (steepness + (first + second - 2.0 * steepness) * across)
     above = tf.nn.relu(latent - HALF_WIDTH) * second
     below = tf.nn.relu(-HALF_WIDTH - latent) * first
     return inside + above - below
-
-
-def _softplus(values: Any) -> Any:
-    return tf.nn.relu(values) + tf.math.log(1.0 + tf.exp(-tf.abs(values)))

@@ -162,6 +162,12 @@ class Standardizer(keras.Model):
         """Reference of each measured column, transformed, ``(N, M)``; 0 where it has none."""
         return keras.ops.take(condition, self._reference_index, axis=-1) * self._has_reference
 
+    def reference_rows(self, condition: Any) -> Any:
+        """Reference of each measured column, transformed; ``(N, C)`` to ``(M, N)``."""
+        values = keras.ops.transpose(self._transformed_condition(condition))
+        rows = keras.ops.take(values, self._reference_index, axis=0)
+        return rows * self._has_reference[:, None]
+
     def residual(self, condition: Any, measured: Any) -> Any:
         """Transformed measured minus reference, centred, over its global spread; ``(N, M)``."""
         reference = self._reference(self._transformed_condition(condition))

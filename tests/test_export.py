@@ -35,7 +35,7 @@ PLAIN = textwrap.dedent("""
 
     n = len(rows["row_id"])
     order = np.random.default_rng(0).permutation(n)
-    cuts = [0, 1, 8, 1000, 2048, 2500, n]
+    cuts = [0, 1, 8, 1000, 4096, 4500, n]
     bands = [f"meas_mag_{b}" for b in "riz"]
     found = {}
 

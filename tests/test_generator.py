@@ -103,3 +103,10 @@ def test_same_numbers_with_xla(generator):
     inputs = _arrays()
     compiled = tf.function(generator, jit_compile=True)
     np.testing.assert_allclose(compiled(inputs), generator(inputs), rtol=1e-4, atol=1e-4)
+
+
+def test_generator_of_an_earlier_version_is_refused():
+    config = Generator(num_outputs=2).get_config()
+    del config["splines"]
+    with pytest.raises(ValueError, match="splines are those of an earlier version"):
+        Generator.from_config(config)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from balrog_keras.generator import Generator
-from balrog_keras.quick_draw import quick_draw
+from balrog_keras.quick_draw import quick_draw, quick_measured
+from balrog_keras.standardizer import Standardizer
 
 
 @pytest.fixture(scope="module", params=[2, 8])
@@ -24,7 +25,7 @@ def _inputs(rows=4_000, scale=2.5):
 def test_the_same_function(generator):
     condition, latent = _inputs()
     expected = np.arcsinh(generator((condition, latent)).numpy())
-    found = np.arcsinh(quick_draw(generator, condition, latent).numpy())
+    found = np.arcsinh(quick_draw(generator, condition, latent).numpy().T)
     assert np.abs(latent).max() > 8
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5)
 
@@ -34,11 +35,32 @@ def test_at_the_knots(generator):
     latent = np.repeat(knots[:, None], 3, axis=1)
     condition = np.zeros((len(knots), 4), "float32")
     expected = generator((condition, latent)).numpy()
-    np.testing.assert_allclose(quick_draw(generator, condition, latent), expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        quick_draw(generator, condition, latent).numpy().T, expected, rtol=1e-4
+    )
 
 
 def test_unknown_conditions_give_nothing(generator):
     condition, latent = _inputs(8)
     condition[3] = np.nan
-    found = quick_draw(generator, condition, latent).numpy()
+    found = quick_draw(generator, condition, latent).numpy().T
     assert np.isfinite(found).all(axis=1).tolist() == [row != 3 for row in range(8)]
+
+
+def test_measured_columns_are_those_of_the_standardizer(generator):
+    """With transforms, a reference that is not the column of the same number, and none."""
+    standardizer = Standardizer(
+        4, [2, -1, 0], ["identity", "log10", "asinh", "identity"],
+        ["asinh", "log10", "identity"], width=8, depth=1,
+    )  # fmt: skip
+    rng = np.random.default_rng(4)
+    constants = {"condition_std", "residual_spread"}
+    for weight in standardizer.weights:
+        drawn = rng.normal(0, 0.4, weight.shape)
+        weight.assign(np.exp(drawn) if weight.name in constants else drawn)
+    condition, latent = _inputs(500, 1.0)
+    condition[:, 1] = np.exp(condition[:, 1])
+    standard = standardizer.standardize_condition(condition)
+    expected = standardizer.destandardize(condition, generator((standard, latent)))
+    found = quick_measured(generator, standardizer, condition, latent)
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-4)
