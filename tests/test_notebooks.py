@@ -1,77 +1,88 @@
-"""The example notebooks run, cell by cell, with smaller numbers in their cell of parameters.
-
-In this process: a kernel of their own would start TensorFlow twice more.
-"""
+"""The example notebooks run in a kernel of their own, with smaller numbers than theirs."""
 
 import json
 from pathlib import Path
 
-import matplotlib
-import pandas as pd
 import pytest
 
-from balrog_keras.config import Settings
+nbclient = pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat")
+pytest.importorskip("ipykernel")
 
-NOTEBOOKS = Path(__file__).parents[1] / "examples" / "notebooks"
-QUICK = Settings(
+HERE = Path(__file__).parent
+NOTEBOOKS = HERE.parent / "examples" / "notebooks"
+# As conftest's no_training_figures does it in this process.
+NO_TRAINING_FIGURES = f"""
+import sys
+sys.path.insert(0, {str(HERE)!r})
+import light
+no_figures = light.training_figures(False)
+no_figures.__enter__()
+"""
+QUICK = """Settings(
     width=8, depth=1, generator_width=4, generator_depth=1, likelihood_steps=0, steps=2,
     batch_size=64, location_scale_steps=20, detection_steps=20, validation_interval=1,
     validation_draws=2, xla=False,
-)  # fmt: skip
+)"""
 
 
 def _read(name):
     return json.loads((NOTEBOOKS / name).read_text())
 
 
-def _run(name, monkeypatch, **parameters):
-    """Names that the cells leave; those of the cell of parameters have other values."""
-    monkeypatch.chdir(NOTEBOOKS)
-    matplotlib.use("Agg")
-    names = {}
-    for place, cell in enumerate(_read(name)["cells"]):
-        if cell["cell_type"] == "code":
-            exec(compile("".join(cell["source"]), f"{name}, cell {place}", "exec"), names)
-            if "parameters" in cell["metadata"].get("tags", []):
-                assert set(parameters) <= set(names)
-                names.update(parameters)
-    return names
+def _run(name, checks, before="", **parameters):
+    """Figures that are shown; `checks` are code of a last cell, the parameters of one after theirs.
 
-
-@pytest.fixture
-def figures():
-    """Open figures; closed when the test ends."""
-    import matplotlib.pyplot as plt
-
-    yield lambda: [plt.figure(number) for number in plt.get_fignums()]
-    plt.close("all")
-
-
-def test_emulate_and_plot(monkeypatch, figures):
-    names = _run("emulate_and_plot.ipynb", monkeypatch, rows=20_000)
-    measured, found = names["measured"], names["measured"]["detected"]
-    assert 0.5 < found.mean() < 0.99
-    assert measured["meas_mag_i"].notna().equals(found)
-    assert names["many"].shape[0] == 1000
-    # Of the faintest those are found that noise made bright.
-    assert names["levels"][0.5].iloc[-1] < names["levels"][0.5].iloc[2] - 0.02
-    assert len(figures()) == 3
+    A parameter is Python's text of a value, for a name that the cell of parameters must set.
+    """
+    book = nbformat.read(NOTEBOOKS / name, as_version=4)
+    (place,) = (
+        place for place, cell in enumerate(book.cells)
+        if "parameters" in cell.metadata.get("tags", [])
+    )  # fmt: skip
+    lines = [f"assert {key!r} in globals()\n{key} = {value}" for key, value in parameters.items()]
+    given = "\n".join(["from balrog_keras import Settings", before, *lines])
+    book.cells.insert(place + 1, nbformat.v4.new_code_cell(given))
+    book.cells.append(nbformat.v4.new_code_cell(checks))
+    where = {"metadata": {"path": str(NOTEBOOKS)}}
+    nbclient.NotebookClient(book, timeout=500, kernel_name="python3", resources=where).execute()
+    outputs = (out for cell in book.cells for out in cell.get("outputs", []))
+    return sum("image/png" in out.get("data", {}) for out in outputs)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_training_figures")
-def test_train_on_mini_balrog(monkeypatch, figures, tmp_path):
+def test_emulate_and_plot():
+    checks = """
+assert 0.5 < measured["detected"].mean() < 0.99
+assert measured["meas_mag_i"].notna().equals(measured["detected"])
+assert many.shape[0] == 1000
+# Of the faintest those are found that noise made bright.
+assert levels[0.5].iloc[-1] < levels[0.5].iloc[2] - 0.02
+"""
+    assert _run("emulate_and_plot.ipynb", checks, rows="20_000") == 3
+
+
+@pytest.mark.slow
+def test_train_on_mini_balrog(tmp_path):
     pytest.importorskip("galsim")
     pytest.importorskip("sep")
-    names = _run(
-        "train_on_mini_balrog.ipynb", monkeypatch,
-        home=tmp_path, tiles=12, realizations=2, workers=1, settings=QUICK, detection=False,
+    checks = """
+assert list(curves.index) == [1, 2]
+assert curves["energy_score"].notna().all()
+assert draws.shape == (50, len(measured), 3)
+assert pd.Series(ratio).between(0.01, 100).all()
+"""
+    figures = _run(
+        "train_on_mini_balrog.ipynb", checks, NO_TRAINING_FIGURES,
+        home=f"Path({str(tmp_path)!r})", tiles="12", realizations="2", workers="1",
+        settings=QUICK, detection="False",
     )  # fmt: skip
-    assert list(names["curves"].index) == [1, 2]
-    assert names["curves"]["energy_score"].notna().all()
-    assert names["draws"].shape == (50, len(names["measured"]), 3)
-    assert pd.Series(names["ratio"]).between(0.01, 100).all()
-    assert len(figures()) == 2
+    assert figures == 2
+
+
+def test_a_cell_that_fails_is_an_error():
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="mistaken"):
+        _run("emulate_and_plot.ipynb", "", "raise ValueError('mistaken')")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
