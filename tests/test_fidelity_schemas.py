@@ -1,5 +1,6 @@
 """The fidelity benchmark on any schema, and its plans for short budgets."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,13 +9,14 @@ import pytest
 from band_world import band_rows, band_schema, shapes_schema
 from shard_files import write_shards
 
+from balrog_keras.config import Settings
 from balrog_keras.held_out import HeldOut
 from balrog_keras.transforms import reference_indices, restored, transformed, transforms_of
 
 # Last, and after data_prep: the folder has a script of that name.
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-from fidelity_parts import data, ours, report, systems, tables
+from fidelity_parts import data, ours, report, runner, systems, tables
 from fidelity_parts import reference as fidelity_reference
 from fidelity_parts.distances import TwoSample
 from fidelity_parts.reference import Reference
@@ -22,6 +24,7 @@ from fidelity_parts.scores import score
 from fidelity_parts.spec import BudgetTooShortError, Spec
 
 SCHEMA = shapes_schema()
+WHOLE_START = Settings.likelihood_steps
 SPEC = Spec(system="ours", label="ours", seed=0, seconds=300.0, cores=1)
 CONTENT = {
     "preset": "any", "label": "a known distribution", "dropped": {}, "rows_read": 3_000,
@@ -201,11 +204,28 @@ def test_peer_learns_nine_columns(system, nine_shards, tmp_path):
     assert (drawn[:, errors] > 0).all()
 
 
+@pytest.mark.slow
+def test_rung_of_fewer_rows_is_trained_and_validated(
+    nine_shards, tmp_path, monkeypatch, quick_classifiers
+):
+    pytest.importorskip("zuko")
+    monkeypatch.setattr(runner, "pin", lambda cores: None)
+    spec = SPEC.but(system="flow-ar", seconds=1.0, clock="cpu", rows=1_200)
+    model = tmp_path / "model"
+    spec.save(model / "spec.json")
+    runner.train_here(model, nine_shards, tmp_path)
+    small = data.Manifest.load(tmp_path / "shards-rows" / "1200")
+    assert small.splits["train"]["rows"] == 1_200
+    assert json.loads((model / "training.json").read_text())["steps"] > 0
+    runner.validate_here(model, nine_shards, tmp_path / "reference", tmp_path / "auc.json")
+    # One second is not enough for nine columns.
+    assert 0.6 < json.loads((tmp_path / "auc.json").read_text())["auc"] <= 1
+
+
 def costs(spec):
-    """10 s, 10 ms for each step of the likelihood, 20 ms for each of the critic."""
-    settings = spec.settings
-    start = settings.get("likelihood_steps", 3000)
-    return {"seconds": 10 + 0.01 * start + 0.02 * settings["steps"]}
+    """10 s, 30 s for the whole start by maximum likelihood, 20 ms for each step of the critic."""
+    start = spec.settings.get("likelihood_steps", WHOLE_START) / WHOLE_START
+    return {"seconds": 10 + 30 * start + 0.02 * spec.settings["steps"]}
 
 
 def test_plan_fills_the_budget_and_shortens_the_start_of_a_short_one(tmp_path):
@@ -215,7 +235,7 @@ def test_plan_fills_the_budget_and_shortens_the_start_of_a_short_one(tmp_path):
     short = ours.planned(SPEC.but(seconds=40.0), costs, tmp_path)
     assert costs(short)["seconds"] == pytest.approx(40, abs=0.1)
     assert 0.02 * short.settings["steps"] == pytest.approx(8, abs=0.5)
-    assert short.settings["likelihood_steps"] == pytest.approx(2200, rel=0.05)
+    assert short.settings["likelihood_steps"] == pytest.approx(22 / 30 * WHOLE_START, rel=0.05)
 
 
 def test_plan_refuses_what_holds_no_step(tmp_path):
@@ -243,11 +263,11 @@ def test_ladder_trains_each_budget_for_itself_and_names_the_first(monkeypatch):
     oracle = {"c2st": {"classifiers": {"boosted trees": {"value": 0.5}}}}
     known = Reference(SCHEMA, None, None, None, oracle)
     monkeypatch.setattr(report.Reference, "of", lambda *_, **__: known)
-    runner = Rungs()
+    rungs = Rungs()
     spec = SPEC.but(settings={"steps": 4000, "validation_interval": 400, "width": 64})
-    text = report.ladder(runner, [spec], (25, 50, 100, 200), Path())
-    assert [one.seconds for one in runner.specs] == [25, 50, 100, 200]
+    text = report.ladder(rungs, [spec], (25, 50, 100, 200), Path())
+    assert [one.seconds for one in rungs.specs] == [25, 50, 100, 200]
     # Steps belong to one budget.
-    assert all(one.settings == {"width": 64} for one in runner.specs)
+    assert all(one.settings == {"width": 64} for one in rungs.specs)
     assert "a budget of 25 s" in text
     assert "within 0.02 at 100 s, within 0.01 at 200 s" in text
