@@ -12,6 +12,7 @@ from shard_files import write_shards
 from balrog_keras.config import Settings
 from balrog_keras.held_out import HeldOut
 from balrog_keras.transforms import reference_indices, restored, transformed, transforms_of
+from data_prep.errors import BalrogError
 
 # Last, and after data_prep: the folder has a script of that name.
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
@@ -202,6 +203,25 @@ def test_peer_learns_nine_columns(system, nine_shards, tmp_path):
     assert np.isfinite(drawn).all()
     errors = [name.startswith("meas_flux_err") for name in SCHEMA.measured_names]
     assert (drawn[:, errors] > 0).all()
+
+
+def test_system_is_loaded_before_the_reference_is_fitted(tmp_path, monkeypatch):
+    # PyTorch after TensorFlow is a segmentation fault.
+    order = []
+
+    def stop(*_, **__):
+        order.append("reference")
+        raise BalrogError("far enough")
+
+    monkeypatch.setattr(runner.systems, "load", lambda *_: order.append("system"))
+    monkeypatch.setattr(Reference, "of", stop)
+    SPEC.save(tmp_path / "spec.json")
+    given = (tmp_path, tmp_path, tmp_path, tmp_path / "out.json")
+    for command in (lambda: runner.score_here(*given, runner.SCREEN),
+                    lambda: runner.validate_here(*given)):  # fmt: skip
+        with pytest.raises(BalrogError, match="far enough"):
+            command()
+    assert order == ["system", "reference"] * 2
 
 
 @pytest.mark.slow

@@ -152,9 +152,11 @@ def score_here(
     from fidelity_parts.scores import score
 
     spec = Spec.load(directory / "spec.json")
+    # First: a missing reference is fitted with TensorFlow, and PyTorch crashes if it comes second.
+    emulator = systems.load(spec.system, directory)
     reference = Reference.of(shards, cache, max_rows=scoring.max_rows)
     statistics, energy = score(
-        systems.load(spec.system, directory),
+        emulator,
         reference,
         draws=scoring.draws,
         calibration_rows=scoring.calibration_rows,
@@ -179,8 +181,9 @@ def validate_here(directory: Path, shards: Path, cache: Path, out: Path) -> None
     from balrog_keras.two_sample import auc, out_of_fold_scores
 
     spec = Spec.load(directory / "spec.json")
+    emulator = systems.load(spec.system, directory)
     reference = Reference.of(shards, cache, "validation")
     held_out = reference.held_out
-    emulated = systems.load(spec.system, directory).draw(held_out.condition, held_out.row_id, 0)
+    emulated = emulator.draw(held_out.condition, held_out.row_id, 0)
     both = reference.features(held_out.measured), reference.features(emulated)
     write_json(out, {"auc": float(auc(*out_of_fold_scores(*both, "boosted trees"))[0])})
