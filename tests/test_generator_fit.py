@@ -41,7 +41,9 @@ def test_latents_of_held_out_rows_are_normal(fit):
     condition = standardizer.standardize_condition(validation["condition"])
     measured = standardizer.standardize(validation["condition"], validation["measured"])
     columns = tf.unstack(tf.asinh(measured), axis=1)
-    splines = [spline_of(generator.parameters(j, condition, columns[:j]), generator.bins) for j in range(3)]
+    splines = [
+        spline_of(generator.parameters(j, condition, columns[:j]), generator.bins) for j in range(3)
+    ]
     latents = [splines[j].inverse(columns[j])[0].numpy() for j in range(3)]
     for latent in latents:
         assert stats.kstest(latent, "norm").statistic < 0.035
