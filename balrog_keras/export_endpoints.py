@@ -51,10 +51,11 @@ class EmulatorModule(tf.Module):
     ) -> dict[str, Any]:
         """Draw measured columns; the noise is a function of (seed, row_id, draw)."""
         member = self._checked(member)
-        (measured,) = in_blocks(
+        (measured,) = self._in_blocks(
             lambda condition, ids: (self._draw(condition, (seed, ids, draw), member),),
-            (self._condition(columns), row_id),
+            columns,
             (self._measured_block,),
+            row_id,
         )
         return self._named(measured)
 
@@ -73,25 +74,21 @@ class EmulatorModule(tf.Module):
             measured = self._draw(condition, (seed, ids, draw), member)
             return tf.where(detected[:, None], measured, float("nan")), probability, detected
 
-        measured, probability, detected = in_blocks(
-            draw_block,
-            (self._condition(columns), row_id),
-            (self._measured_block, _NUMBERS, _FLAGS),
+        measured, probability, detected = self._in_blocks(
+            draw_block, columns, (self._measured_block, _NUMBERS, _FLAGS), row_id
         )
         return {**self._named(measured), "p_detect": probability, "detected": detected}
 
     def detection_probability(self, **columns: Any) -> dict[str, Any]:
         """P(detected | condition)."""
-        (probability,) = in_blocks(
-            lambda condition: (self.detection.probability(condition),),
-            (self._condition(columns),),
-            (_NUMBERS,),
+        (probability,) = self._in_blocks(
+            lambda condition: (self.detection.probability(condition),), columns, (_NUMBERS,)
         )
         return {"p_detect": probability}
 
     def in_domain(self, **columns: Any) -> dict[str, Any]:
         """Whether the condition is inside the training density, and by how much."""
-        score, inside = in_blocks(self.domain, (self._condition(columns),), (_NUMBERS, _FLAGS))
+        score, inside = self._in_blocks(self.domain, columns, (_NUMBERS, _FLAGS))
         return {"domain_score": score, "in_domain": inside}
 
     def from_latent(self, latent: Any, member: Any = None, **columns: Any) -> dict[str, Any]:
@@ -134,8 +131,26 @@ class EmulatorModule(tf.Module):
         with tf.control_dependencies(checks):
             return tf.identity(member)
 
+    def _in_blocks(
+        self,
+        compute: Callable[..., tuple[Any, ...]],
+        columns: dict[str, Any],
+        outputs: tuple[Any, ...],
+        *others: Any,
+    ) -> list[Any]:
+        """Apply `compute` to blocks of conditions ``(BLOCK_ROWS, C)``, and of other inputs."""
+        names = self.schema.condition_names
+
+        def of_block(*values: Any) -> tuple[Any, ...]:
+            # Columns are put together in the cache, block by block, and not in memory before.
+            block = dict(zip(names, values, strict=False))
+            return compute(self._condition(block), *values[len(names) :])
+
+        return in_blocks(of_block, (*(columns[name] for name in names), *others), outputs)
+
     def _condition(self, columns: dict[str, Any]) -> Any:
-        return tf.stack([columns[name] for name in self.schema.condition_names], axis=1)
+        rows = tf.stack([columns[name] for name in self.schema.condition_names])
+        return tf.transpose(rows)
 
     def _named(self, values: Any, prefix: str = "") -> dict[str, Any]:
         names = self.schema.measured_names

@@ -82,7 +82,7 @@ class Generator(keras.Model):
             for j in range(num_outputs)
         ]
         self.input_shapes: tuple[tuple[None, int], ...] = ()
-        self._identity = np.asarray(identity_parameters(bins), "float32")
+        self.identity = np.asarray(identity_parameters(bins), "float32")
 
     def build(self, input_shape: Any) -> None:
         """Create all weights; `input_shape` is that of the condition and of the latents."""
@@ -133,8 +133,12 @@ class Generator(keras.Model):
 
     def parameters(self, j: int, condition: Any, before: list[Any]) -> Any:
         """Spline parameters of column j; `before` has arsinh of the columns before it."""
-        inputs = (condition, tf.stack(before, axis=1)) if before else (condition,)
-        return self.conditioners[j](inputs) + self._identity
+        return self.conditioners[j](self.conditioner_inputs(condition, before)) + self.identity
+
+    @staticmethod
+    def conditioner_inputs(condition: Any, before: list[Any]) -> tuple[Any, ...]:
+        """What a conditioner takes; `before` has arsinh of the columns before its own."""
+        return (condition, tf.stack(before, axis=1)) if before else (condition,)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this network."""

@@ -42,13 +42,13 @@ def quick_measured(
     float32 tensor, shape (N, M)
         Physical units; equal to rounding.
     """
-    standard = standardizer.standardize_condition(condition)
+    standard, reference = standardizer.standard_and_reference(condition)
     network, columns = standardizer.location_scale_network, generator.num_outputs
-    output = tf.transpose(Perceptron.call(network, (standard,)))
+    output = _output_rows(network, (standard,), network.head.bias)
     log_scale = MAX_LOG_SCALE * tf.tanh(output[columns:] * (1.0 / MAX_LOG_SCALE))
     deviation = output[:columns] + tf.exp(log_scale) * quick_draw(generator, standard, latent)
     measured = standardizer.residual_spread[:, None] * deviation
-    measured += standardizer.residual_median[:, None] + standardizer.reference_rows(condition)
+    measured += standardizer.residual_median[:, None] + reference
     return restored(tf.transpose(measured), standardizer.measured_transforms, keras.ops)
 
 
@@ -71,12 +71,25 @@ def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
     """
     compressed: list[Any] = []
     for j, each in enumerate(tf.unstack(tf.transpose(latent))):
-        parameters = generator.parameters(j, condition, compressed)
-        value = _spline_value(tf.transpose(parameters), generator.bins, each)
+        network, inputs = (
+            generator.conditioners[j],
+            generator.conditioner_inputs(condition, compressed),
+        )
+        parameters = _output_rows(network, inputs, network.head.bias + generator.identity)
+        value = _spline_value(parameters, generator.bins, each)
         compressed.append(tf.clip_by_value(value, -MAX_ARSINH, MAX_ARSINH))
     # sinh; TensorFlow's own goes number by number.
     grown = tf.exp(tf.stack(compressed))
     return 0.5 * (grown - 1.0 / grown)
+
+
+def _output_rows(network: Perceptron, inputs: tuple[Any, ...], bias: Any) -> Any:
+    """A perceptron's output, ``(outputs, N)``, with another bias of its last layer."""
+    hidden = tf.concat(inputs, axis=-1)
+    for layer in network.hidden:
+        hidden = layer(hidden)
+    output = tf.matmul(network.head.kernel, hidden, transpose_a=True, transpose_b=True)
+    return output + bias[:, None]
 
 
 def _spline_value(parameters: Any, bins: int, latent: Any) -> Any:
