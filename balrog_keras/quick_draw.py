@@ -1,7 +1,7 @@
 """What an exported graph draws with: the same functions as the networks', faster on CPUs.
 
 Rows of a batch are columns here: a column of the catalogue is then contiguous, which splits,
-stacks and sums over few columns are several times faster on.
+stacks and sums over few columns are several times faster with.
 """
 
 from __future__ import annotations
@@ -71,10 +71,8 @@ def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
     """
     compressed: list[Any] = []
     for j, each in enumerate(tf.unstack(tf.transpose(latent))):
-        network, inputs = (
-            generator.conditioners[j],
-            generator.conditioner_inputs(condition, compressed),
-        )
+        network = generator.conditioners[j]
+        inputs = generator.conditioner_inputs(condition, compressed)
         parameters = _output_rows(network, inputs, network.head.bias + generator.identity)
         value = _spline_value(parameters, generator.bins, each)
         compressed.append(tf.clip_by_value(value, -MAX_ARSINH, MAX_ARSINH))
