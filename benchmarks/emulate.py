@@ -131,7 +131,7 @@ def command(bundle: Path, place: Path, sizes: Sequence[int]) -> Rows:
             table.append((f"emulate, Parquet + {maps} maps -> Parquet, {rows:,} rows", rate(rates)))
         table.append((f"  peak memory, {rows:,} rows", f"{found[rows].peak_bytes / 1e9:.2f} GB"))
     growth = found[sizes[-1]].peak_bytes / found[sizes[0]].peak_bytes - 1
-    table.append(("  memory at the largest over the smallest", f"{100 * growth:+.0f} %"))
+    table.append(("  memory at the largest over the smallest", f"{100 * growth:+.1f} %"))
     return table
 
 
@@ -150,7 +150,7 @@ def dask_workers(bundle: Path, place: Path, cores: Sequence[int], quick: bool) -
     ways = {"Dask, {} worker(s) of one thread": "dask_once.py",
             "  the same without Dask, {} process(es)": "plain_once.py"}  # fmt: skip
     found: dict[str, list[list[dict[str, float]]]] = {name: [] for name in ways}
-    for _ in range(1 if quick else 3):
+    for _ in range(1 if quick else 5):
         for name, part in ways.items():
             pair = [script(part, [bundle, files, place / "measured", n], cores) for n in (1, 2)]
             found[name].append(pair)
