@@ -111,7 +111,7 @@ def train(
         start_from_sha256=None if base is None else base.sha256,
     )
     run, chief = Run(linked_place(Path(runs) / name)), is_chief(spread)
-    with locked(run.directory, "choose another --name") if chief else nullcontext():
+    with _only_writer(run.directory, destination) if chief else nullcontext():
         if resume:
             run.check_same(settings, data)
         elif chief:
@@ -140,6 +140,16 @@ def train(
                 log_summary(trained, rows.counts, settings, run, destination, shards)
             wait_for_all(spread)
     return destination
+
+
+@contextmanager
+def _only_writer(run: Path, destination: Path) -> Iterator[None]:
+    """Keep other processes off the run and, from the start, off where its emulator goes."""
+    with (
+        locked(run, "choose another --name"),
+        locked(destination, "choose another --name or --saved_models"),
+    ):
+        yield
 
 
 def _require_free(destination: Path) -> None:

@@ -128,6 +128,23 @@ def test_run_of_another_process_is_left_alone(tmp_path, toy_run, toy_shards, toy
     assert sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*")) == before
 
 
+def test_emulator_of_another_process_is_left_alone(tmp_path, toy_shards, toy_settings):
+    """Found out before the hours of training at whose end it would be replaced."""
+    place = tmp_path / "models/toy"
+    message = "models/toy must be written by one process.*another is at it.*--saved_models"
+    with locked(place, ""), pytest.raises(BalrogError, match=message):
+        train(toy_shards, "toy", toy_settings, tmp_path / "runs", tmp_path / "models")
+    assert not (tmp_path / "runs/toy").exists()
+
+
+def test_what_a_killed_export_left_is_cleared_away(tmp_path, toy_run, toy_shards, toy_settings):
+    shutil.copytree(toy_run / "runs", tmp_path / "runs")
+    models = tmp_path / "models"
+    (models / ".0123456789ab.partial.toy").mkdir(parents=True)
+    train(toy_shards, "toy", toy_settings, tmp_path / "runs", models, resume=True)
+    assert [path.name for path in models.iterdir()] == ["toy"]
+
+
 def test_damaged_checkpoint_is_named(tmp_path, toy_run, toy_shards, toy_settings):
     places = (tmp_path / "runs", tmp_path / "saved_models")
     shutil.copytree(toy_run / "runs", places[0])
