@@ -9,15 +9,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from balrog_keras.networks import Perceptron
+from balrog_keras.networks import MAX_LOG_SCALE, Perceptron
 from balrog_keras.splines import identity_parameters, num_parameters, spline_of
 
-__all__ = ["MAX_ARSINH", "Generator"]
+__all__ = ["MAX_ARSINH", "Generator", "bounded_log_scale"]
 
 # sinh of more overflows nothing, and no measured value is e**20 scales from its location.
 MAX_ARSINH = 20.0
-# How splines are made of their parameters; weights fitted to another way give another map.
-_SPLINES = "squareplus"
+# What the conditioners' numbers mean; weights fitted to another map are of no use in this one.
+_MAP = "regression on the columns before, squareplus splines"
 # The conditioners start close to nothing, so that the first draws are the latents themselves.
 _HEAD_SCALE = 0.1
 
@@ -26,14 +26,19 @@ _HEAD_SCALE = 0.1
 class Generator(keras.Model):
     r"""G(condition, latent): standardized measured columns from noise.
 
-    Column after column, :math:`x_j = \sinh s_j(u_j; c, x_1, \ldots, x_{j-1})`, where :math:`s_j` is
-    an increasing rational-quadratic spline (:class:`~balrog_keras.splines.Spline`) whose
-    parameters a perceptron, the column's conditioner, gives for the condition c and the columns
-    before it. Any continuous distribution is such a triangular map of independent normals
-    (Knothe-Rosenblatt), and the map can be inverted, so that beside the critic's loss the
-    generator has a likelihood to be started and held with (Flow-GAN: Grover et al. 2018,
-    arXiv:1705.08868). sinh turns linear tails of the spline into the tens of standard deviations
-    of blended galaxies.
+    Column after column,
+
+    .. math:: x_j = \sum_{k<j} a_{jk} x_k + b_j \sinh v_j, \quad v_j = s_j(u_j),
+
+    where :math:`s_j` is an increasing rational-quadratic spline
+    (:class:`~balrog_keras.splines.Spline`). Its parameters, :math:`a_{jk}` and :math:`\ln b_j` are
+    what a perceptron, the column's conditioner, gives for the condition c and
+    :math:`v_1, \ldots, v_{j-1}`. Any continuous distribution is such a triangular map of
+    independent normals (Knothe-Rosenblatt), and the map can be inverted, so that beside the
+    critic's loss the generator has a likelihood to be started and held with (Flow-GAN: Grover et
+    al. 2018, arXiv:1705.08868). sinh turns linear tails of the spline into the tens of standard
+    deviations of blended galaxies, and the sum keeps together what one neighbour does to all
+    bands: with the splines alone, bands were too independent of each other out there.
 
     Called on ``(condition, latent)``, standardized conditions ``(batch, num_conditions)`` and
     standard-normal latents ``(batch, num_outputs)``, both float32; gives standardized residuals
@@ -77,12 +82,13 @@ class Generator(keras.Model):
         self.activation, self.bins, self.seed = activation, bins, seed
         self.conditioners = [
             Perceptron(
-                num_parameters(bins), width, depth, activation, seed + 100 * j, name=f"column_{j}"
+                num_parameters(bins) + num_regressors(j), width, depth, activation,
+                seed + 100 * j, name=f"column_{j}",
             )
             for j in range(num_outputs)
-        ]
+        ]  # fmt: skip
         self.input_shapes: tuple[tuple[None, int], ...] = ()
-        self.identity = np.asarray(identity_parameters(bins), "float32")
+        self._identity = np.asarray(identity_parameters(bins), "float32")
 
     def build(self, input_shape: Any) -> None:
         """Create all weights; `input_shape` is that of the condition and of the latents."""
@@ -98,11 +104,13 @@ class Generator(keras.Model):
         """Map ``(condition, latent)`` to ``(batch, num_outputs)``."""
         condition, latent = inputs
         compressed: list[Any] = []
+        columns: list[Any] = []
         for j in range(self.num_outputs):
-            spline = spline_of(self.parameters(j, condition, compressed), self.bins)
-            value = spline(latent[:, j])
+            spline, shift, log_scale = self._conditioned(j, condition, compressed, columns)
+            value = spline_of(spline, self.bins)(latent[:, j])
             compressed.append(tf.clip_by_value(value, -MAX_ARSINH, MAX_ARSINH))
-        return tf.sinh(tf.stack(compressed, axis=1))
+            columns.append(shift + tf.exp(log_scale) * tf.sinh(compressed[j]))
+        return tf.stack(columns, axis=1)
 
     def log_likelihood(self, measured: Any, condition: Any) -> Any:
         """Natural log of p(measured | condition).
@@ -119,37 +127,85 @@ class Generator(keras.Model):
         float32 tensor, shape (batch,)
             Density per unit of standardized residual.
         """
-        compressed = tf.unstack(tf.asinh(measured), axis=1)
-        # All columns at once: they are known, unlike in a draw.
-        parameters = [
-            self.parameters(j, condition, compressed[:j]) for j in range(self.num_outputs)
-        ]
-        spline = spline_of(tf.concat(parameters, axis=0), self.bins)
-        latent, log_slope = spline.inverse(tf.concat(compressed, axis=0))
-        terms = 0.5 * tf.square(latent) + log_slope + 0.5 * math.log(2.0 * math.pi)
-        terms = tf.reshape(terms, (self.num_outputs, -1))
-        stretch = 0.5 * tf.math.log1p(tf.square(measured))
-        return -tf.reduce_sum(terms, axis=0) - tf.reduce_sum(stretch, axis=1)
+        latent, log_slope = self.inverse(measured, condition)
+        terms = 0.5 * tf.square(latent) + 0.5 * math.log(2.0 * math.pi)
+        return -tf.reduce_sum(terms, axis=1) - log_slope
 
-    def parameters(self, j: int, condition: Any, before: list[Any]) -> Any:
-        """Spline parameters of column j; `before` has arsinh of the columns before it."""
-        return self.conditioners[j](self.conditioner_inputs(condition, before)) + self.identity
+    def inverse(self, measured: Any, condition: Any) -> tuple[Any, Any]:
+        """Latents that give measured rows.
+
+        Parameters
+        ----------
+        measured, condition : float32 tensors
+            As in :meth:`log_likelihood`.
+
+        Returns
+        -------
+        latent : float32 tensor, shape (batch, num_outputs)
+            Standard normal where the rows follow the generator.
+        log_slope : float32 tensor, shape (batch,)
+            Natural log of the map's Jacobian determinant there.
+        """
+        columns = tf.unstack(measured, axis=1)
+        compressed: list[Any] = []
+        splines: list[Any] = []
+        stretch = 0.0
+        for j, column in enumerate(columns):
+            spline, shift, log_scale = self._conditioned(j, condition, compressed, columns[:j])
+            innovation = tf.exp(-log_scale) * (column - shift)
+            splines.append(spline)
+            compressed.append(tf.asinh(innovation))
+            stretch += 0.5 * tf.math.log1p(tf.square(innovation)) + log_scale
+        # All columns at once: larger tensors run nearer the machine's peak.
+        spline = spline_of(tf.concat(splines, axis=0), self.bins)
+        latent, log_slope = (
+            tf.reshape(each, (self.num_outputs, -1))
+            for each in spline.inverse(tf.concat(compressed, axis=0))
+        )
+        return tf.transpose(latent), tf.reduce_sum(log_slope, axis=0) + stretch
+
+    def _conditioned(
+        self, j: int, condition: Any, compressed: list[Any], columns: list[Any]
+    ) -> tuple[Any, Any, Any]:
+        """Spline parameters of column j, its part that the columns before give, its ln b."""
+        output = self.conditioners[j](self.conditioner_inputs(condition, compressed))
+        output += self.start(j)
+        own = num_parameters(self.bins)
+        if not j:
+            zero = tf.zeros_like(output[:, 0])
+            return output, zero, zero
+        shift = tf.reduce_sum(output[:, own:-1] * tf.stack(columns, axis=1), axis=1)
+        return output[:, :own], shift, bounded_log_scale(output[:, -1])
+
+    def start(self, j: int) -> np.ndarray:
+        """What a conditioner's output is added to: the identity, of no column but its own."""
+        return np.append(self._identity, np.zeros(num_regressors(j), "float32"))
 
     @staticmethod
     def conditioner_inputs(condition: Any, before: list[Any]) -> tuple[Any, ...]:
-        """What a conditioner takes; `before` has arsinh of the columns before its own."""
+        """What a conditioner takes; `before` has v of the columns before its own."""
         return (condition, tf.stack(before, axis=1)) if before else (condition,)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this network."""
         names = ("num_outputs", "width", "depth", "activation", "bins", "seed")
         own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), "splines": _SPLINES, **own}
+        return {**super().get_config(), "map": _MAP, **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Generator:
-        """Rebuild from :meth:`get_config`; ValueError for a generator with other splines."""
+        """Rebuild from :meth:`get_config`; ValueError for a generator with another map."""
         config = dict(config)
-        if config.pop("splines", None) != _SPLINES:
-            raise ValueError("its splines are those of an earlier version")
+        if config.pop("map", None) != _MAP:
+            raise ValueError("its map is that of an earlier version")
         return cls(**config)
+
+
+def num_regressors(j: int) -> int:
+    """Numbers of column j's conditioner beside its spline's: one per column before, and ln b."""
+    return j + 1 if j else 0
+
+
+def bounded_log_scale(raw: Any) -> Any:
+    """Natural log of b, from what a conditioner gives."""
+    return MAX_LOG_SCALE * tf.tanh(raw * (1.0 / MAX_LOG_SCALE))

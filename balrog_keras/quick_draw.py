@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from balrog_keras.generator import MAX_ARSINH, Generator
+from balrog_keras.generator import MAX_ARSINH, Generator, bounded_log_scale
 from balrog_keras.networks import MAX_LOG_SCALE, Perceptron
-from balrog_keras.splines import HALF_WIDTH, LEAST_SLOPE, positive
+from balrog_keras.splines import HALF_WIDTH, LEAST_SLOPE, num_parameters, positive
 from balrog_keras.standardizer import Standardizer
 from balrog_keras.transforms import restored
 
@@ -70,15 +70,22 @@ def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
         Standardized residuals.
     """
     compressed: list[Any] = []
+    columns: list[Any] = []
     for j, each in enumerate(tf.unstack(tf.transpose(latent))):
         network = generator.conditioners[j]
         inputs = generator.conditioner_inputs(condition, compressed)
-        parameters = _output_rows(network, inputs, network.head.bias + generator.identity)
-        value = _spline_value(parameters, generator.bins, each)
+        parameters = _output_rows(network, inputs, network.head.bias + generator.start(j))
+        own = num_parameters(generator.bins)
+        value = _spline_value(parameters[:own], generator.bins, each)
         compressed.append(tf.clip_by_value(value, -MAX_ARSINH, MAX_ARSINH))
-    # sinh; TensorFlow's own goes number by number.
-    grown = tf.exp(tf.stack(compressed))
-    return 0.5 * (grown - 1.0 / grown)
+        log_scale = bounded_log_scale(parameters[-1]) if j else 0.0
+        # sinh; TensorFlow's own goes number by number.
+        up, down = tf.exp(log_scale + compressed[j]), tf.exp(log_scale - compressed[j])
+        column = 0.5 * (up - down)
+        if j:
+            column += tf.reduce_sum(parameters[own:-1] * tf.stack(columns), axis=0)
+        columns.append(column)
+    return tf.stack(columns)
 
 
 def _output_rows(network: Perceptron, inputs: tuple[Any, ...], bias: Any) -> Any:
