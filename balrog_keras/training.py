@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -145,11 +145,17 @@ def train(
 @contextmanager
 def _only_writer(run: Path, destination: Path) -> Iterator[None]:
     """Keep other processes off the run and, from the start, off where its emulator goes."""
-    with (
-        locked(run, "choose another --name"),
-        locked(destination, "choose another --name or --saved_models"),
-    ):
-        yield
+    fresh = not destination.parent.exists()
+    try:
+        with (
+            locked(run, "choose another --name"),
+            locked(destination, "choose another --name or --saved_models"),
+        ):
+            yield
+    finally:
+        if fresh:
+            with suppress(OSError):  # it is not empty: something was exported
+                destination.parent.rmdir()
 
 
 def _require_free(destination: Path) -> None:

@@ -37,7 +37,7 @@ def main(name: str, out: Path, devices: int = 1) -> None:
     strategy = open_strategy(name)
     with scope(strategy):
         gan = build_gan(SETTINGS, 9, 3)
-        gan.compile(keras.optimizers.SGD(0.005), keras.optimizers.SGD(0.02), jit_compile=False)
+        gan.compile(keras.optimizers.SGD(0.002), keras.optimizers.SGD(0.02), jit_compile=False)
     standardizer = Standardizer.for_schema(toy_schema(), width=8, depth=1)
     train, validation = toy_rows(1_000, 1), toy_rows(100, 2)
     standardizer.adapt(train["condition"], train["measured"])
