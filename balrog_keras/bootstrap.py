@@ -165,4 +165,6 @@ class RegionBootstrap:
             return bounds
         centre = np.asarray(distance, np.float64)[..., None]
         half = 1.96 * np.asarray(known.std(axis=0))[..., None]
-        return np.maximum(np.concatenate([centre - half, centre + half], axis=-1), 0.0)
+        around = np.concatenate([centre - half, centre + half], axis=-1)
+        interval: np.ndarray = np.maximum(around, 0.0)
+        return interval

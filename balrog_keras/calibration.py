@@ -35,7 +35,8 @@ def pit(draws: np.ndarray, observed: np.ndarray, uniform: np.ndarray) -> np.ndar
     """
     below = np.count_nonzero(draws < observed, axis=0)
     equal = np.count_nonzero(draws == observed, axis=0)
-    return (below + uniform * (equal + 1)) / (len(draws) + 1)
+    rank: np.ndarray = (below + uniform * (equal + 1)) / (len(draws) + 1)
+    return rank
 
 
 def exchanged_pit(draws: np.ndarray, uniform: np.ndarray) -> np.ndarray:
@@ -87,7 +88,8 @@ def ks_uniform(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndar
     before = (after - weights) / total
     gap = np.maximum(after / total - ordered, ordered - before)
     # A value that was not drawn is no step of its replicate's distribution.
-    return np.where(weights > 0, gap, 0.0).max(axis=1, initial=0.0)
+    distance: np.ndarray = np.where(weights > 0, gap, 0.0).max(axis=1, initial=0.0)
+    return distance
 
 
 def _ks_of_sorted(values: np.ndarray) -> float:
@@ -116,9 +118,12 @@ def coverage(values: np.ndarray, level: float, weights: np.ndarray | None = None
         Shape (1, M) without weights.
     """
     inside = (np.abs(values - 0.5) <= 0.5 * level).astype(np.float64)
+    fraction: np.ndarray
     if weights is None:
-        return inside.mean(axis=0, keepdims=True)
-    return (weights @ inside) / weights.sum(axis=1, keepdims=True)
+        fraction = inside.mean(axis=0, keepdims=True)
+    else:
+        fraction = (weights @ inside) / weights.sum(axis=1, keepdims=True)
+    return fraction
 
 
 @dataclass(frozen=True)

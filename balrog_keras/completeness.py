@@ -121,7 +121,9 @@ def _errors(
     """Detected minus expected fraction of every cell, (b, K); 0 for a cell without weight."""
     total = cells.sums(weights)
     excess = cells.sums(weights * (detected - probability))
-    return np.divide(excess, total, out=np.zeros_like(excess), where=total > 0)
+    errors = np.zeros_like(excess)
+    np.divide(excess, total, out=errors, where=total > 0)
+    return errors
 
 
 def _table(
@@ -158,7 +160,8 @@ def _worst(
     """The largest error over the judged bins of all columns, beside its null."""
 
     def largest(parts: list[np.ndarray]) -> np.ndarray:
-        return np.abs(np.concatenate(parts, axis=1)).max(axis=1)
+        largest_error: np.ndarray = np.abs(np.concatenate(parts, axis=1)).max(axis=1)
+        return largest_error
 
     errors = [table["detected"] - table["expected"] for table in curves.values()]
     kept = [
@@ -270,7 +273,9 @@ def _grid_table(sample: DetectionSample, grid: np.ndarray, p: np.ndarray) -> dic
         into = np.zeros((len(parents), size))
         into[np.arange(len(parents)), parents] = 1.0
         total = np.stack([np.bincount(grid, row, size) for row in np.atleast_2d(weights)])
-        return np.divide(excess @ into, total, out=np.zeros((len(excess), size)), where=total > 0)
+        error = np.zeros((len(excess), size))
+        np.divide(excess @ into, total, out=error, where=total > 0)
+        return error
 
     excess = np.bincount(grid, sample.weight * (sample.detected - p), size)
     variance = np.bincount(grid, sample.weight**2 * p * (1 - p), size)

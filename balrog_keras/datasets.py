@@ -160,4 +160,5 @@ def cumulative_probability(weights: np.ndarray) -> np.ndarray:
             f"{weights.min():g} to {weights.max():g}: prepare the shards again"
         )
     total = np.cumsum(weights)
-    return total[:-1] / total[-1]
+    cumulative: np.ndarray = total[:-1] / total[-1]
+    return cumulative

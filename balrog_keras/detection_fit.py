@@ -230,7 +230,8 @@ def _log_losses(
 ) -> np.ndarray:
     """Weighted log-loss of each row under a slope and an intercept: float64, (N,)."""
     slope, intercept = calibration
-    return weight * np.logaddexp(0.0, -sign * (slope * log_odds + intercept))
+    losses: np.ndarray = weight * np.logaddexp(0.0, -sign * (slope * log_odds + intercept))
+    return losses
 
 
 def _log_scores(model: DetectionModel, rows: Split, seconds: float) -> None:

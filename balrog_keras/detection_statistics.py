@@ -102,7 +102,8 @@ class DetectionSample:
 
         A reduction takes detections and weights, both (b, N) or (1, N), and gives (b, ...).
         """
-        return reduction(self.detected[None], self.weight[None])[0]
+        observed: np.ndarray = reduction(self.detected[None], self.weight[None])[0]
+        return observed
 
     def resample(self, reduction: Reduction) -> np.ndarray:
         """The reduction in every bootstrap replicate, (B, ...)."""
@@ -145,7 +146,8 @@ def log_loss(probability: np.ndarray, detected: np.ndarray, weights: np.ndarray)
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.sum(values * weights, axis=1) / np.sum(weights, axis=1)
+    mean: np.ndarray = np.sum(values * weights, axis=1) / np.sum(weights, axis=1)
+    return mean
 
 
 def auc(scores: Cells, detected: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -164,7 +166,8 @@ def auc(scores: Cells, detected: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     found, missed = scores.sums(detected * weights), scores.sums((1 - detected) * weights)
     below = np.cumsum(missed, axis=1) - 0.5 * missed
-    return np.sum(found * below, axis=1) / (found.sum(axis=1) * missed.sum(axis=1))
+    area: np.ndarray = np.sum(found * below, axis=1) / (found.sum(axis=1) * missed.sum(axis=1))
+    return area
 
 
 def calibration_error(
@@ -187,7 +190,8 @@ def calibration_error(
         Cells count by their weight.
     """
     excess = cells.sums(weights * (detected - probability))
-    return np.abs(excess).sum(axis=1) / np.sum(weights, axis=1)
+    error: np.ndarray = np.abs(excess).sum(axis=1) / np.sum(weights, axis=1)
+    return error
 
 
 def wilson_interval(fraction: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -201,7 +205,8 @@ def wilson_interval(fraction: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def effective_rows(cells: Cells, weight: np.ndarray) -> np.ndarray:
     """Rows of equal weight that are worth as much as each cell's rows (Kish 1965), (K,)."""
-    return cells.sums(weight)[0] ** 2 / cells.sums(weight**2)[0]
+    rows: np.ndarray = cells.sums(weight)[0] ** 2 / cells.sums(weight**2)[0]
+    return rows
 
 
 def reliability(sample: DetectionSample) -> dict[str, np.ndarray]:

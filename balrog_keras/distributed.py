@@ -202,9 +202,9 @@ def _of_dask(draws: PartitionDraws, frame: Any, meta: pandas.DataFrame) -> Any:
     """A partition is read and drawn in one task: its rows never travel between workers."""
     if draws.columns.row_id:
         return frame.map_partitions(_draw, draws, meta=meta).optimize()
-    import dask.dataframe as dd
     import pandas as pd
 
+    dd = require("dask.dataframe", "distributed")
     # Dask merges partitions of which few columns are read when it optimizes what is done with
     # them. Afterwards they stay, so that those that are counted are those that are drawn.
     frame = frame.map_partitions(_unchanged, meta=frame._meta).optimize()

@@ -250,7 +250,8 @@ def worst_ratio(
         # Exchanged rows are counted as real: they move both counts.
         gained = moved[swap].sum(axis=0)
         first = np.where(count + gained > 0, count + gained, np.nan)
-        return (moved.sum(axis=0) - 2 * gained) / first
+        relative_error: np.ndarray = (moved.sum(axis=0) - 2 * gained) / first
+        return relative_error
 
     here = errors(np.zeros(len(real), bool))
     simulated = [np.abs(errors(swap)) for swap in exchanges(region, simulations, seed)]

@@ -25,7 +25,8 @@ from balrog_keras.distribution import (
 from balrog_keras.monitor import Monitor
 from balrog_keras.runs import Run
 from balrog_keras.standardizer import Standardizer
-from balrog_keras.training_data import MemoryRows, StreamedRows
+from balrog_keras.streaming import StreamedRows
+from balrog_keras.training_data import MemoryRows
 from balrog_keras.validation import Validator
 from balrog_keras.wgan_gp import ConditionalWGANGP
 from data_prep.errors import BalrogError
@@ -197,7 +198,8 @@ def _step_function(
             # Without XLA, which cannot compile the sums over replicas.
             strategy.run(gan.train_step, args=(next(batches),))
 
-    return take_step
+    graph: Callable[[Any], None] = take_step
+    return graph
 
 
 def _stopping(stop: StopOnSignal, step: int, strategy: tf.distribute.Strategy | None) -> bool:

@@ -75,7 +75,8 @@ def lensed(condition: np.ndarray, schema: Schema, kappa: float) -> np.ndarray:
 def _magnified(values: np.ndarray, column: Column, mu: float) -> np.ndarray:
     values = values.astype(np.float64)
     if column.unit == "mag":
-        return values - 2.5 * np.log10(mu)
+        brighter: np.ndarray = values - 2.5 * np.log10(mu)
+        return brighter
     if column.unit in _FLUXES:
         return values * mu
     if column.unit == "asinh mag":
@@ -85,4 +86,5 @@ def _magnified(values: np.ndarray, column: Column, mu: float) -> np.ndarray:
             )
         flux = asinh_mag_to_flux(values, column.zero_point, column.softening)
         return flux_to_asinh_mag(flux * mu, column.zero_point, column.softening)
-    return values * mu ** _SIZE_POWERS.get(column.unit, 0.0)
+    magnified: np.ndarray = values * mu ** _SIZE_POWERS.get(column.unit, 0.0)
+    return magnified

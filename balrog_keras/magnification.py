@@ -244,7 +244,9 @@ def _response(
 
     def slope(numbers: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return (np.log(numbers[..., 2]) - np.log(numbers[..., 0])) / (2 * delta_kappa)
+            rise = np.log(numbers[..., 2]) - np.log(numbers[..., 0])
+            per_kappa: np.ndarray = rise / (2 * delta_kappa)
+        return per_kappa
 
     total = counts.sum(axis=0)
     if not (total > 0).all():

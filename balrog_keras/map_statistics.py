@@ -99,7 +99,8 @@ class Draws:
         Each block of 10 neighbours in brightness has one galaxy of every group, and the groups
         take turns to have the brightest.
         """
-        return (self.point + self.point // _GROUPS) % _GROUPS
+        group: np.ndarray = (self.point + self.point // _GROUPS) % _GROUPS
+        return group
 
 
 def map_statistics(
@@ -152,7 +153,8 @@ def _jackknife(statistic: Statistic) -> np.ndarray:
     # One pixel per row: numpy then adds up a pixel in the same order however many there are.
     without = np.stack([statistic(group) for group in range(_GROUPS)], axis=1)
     deviation = without - without.mean(axis=1, keepdims=True)
-    return np.sqrt((_GROUPS - 1) / _GROUPS * (deviation**2).sum(axis=1))
+    standard_error: np.ndarray = np.sqrt((_GROUPS - 1) / _GROUPS * (deviation**2).sum(axis=1))
+    return standard_error
 
 
 def _mean(draws: Draws, values: np.ndarray, known: np.ndarray, pixels: int) -> Statistic:
@@ -168,7 +170,8 @@ def _mean(draws: Draws, values: np.ndarray, known: np.ndarray, pixels: int) -> S
     def statistic(left_out: int | None) -> np.ndarray:
         total, count = both.sum(axis=2) - (0 if left_out is None else both[:, :, left_out])
         with np.errstate(invalid="ignore"):
-            return total / count
+            mean: np.ndarray = total / count
+            return mean
 
     return statistic
 
@@ -207,7 +210,8 @@ def _at(value: np.ndarray, start: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Values between two places, counted from a start."""
     before = np.floor(place).astype(np.int64)
     low = value[start + before]
-    return low + (place - before) * (value[start + before + 1] - low)
+    between: np.ndarray = low + (place - before) * (value[start + before + 1] - low)
+    return between
 
 
 def _scatter(draws: Draws, difference: np.ndarray, known: np.ndarray, pixels: int) -> Statistic:
@@ -243,7 +247,9 @@ class _Galaxies:
 
     def scaled(self, offset: np.ndarray | float) -> np.ndarray:
         """Differences from an offset, as they would be at the reference magnitude."""
-        return (self.difference - offset) * np.exp(_LN_FLUX * (_REFERENCE - self.magnitude))
+        scale = np.exp(_LN_FLUX * (_REFERENCE - self.magnitude))
+        scaled: np.ndarray = (self.difference - offset) * scale
+        return scaled
 
     def depth_near(self, guess: np.ndarray) -> Statistic:
         """Depth from the galaxies up to 0.75 mag brighter and fainter than a guess."""

@@ -79,7 +79,8 @@ class MeasuredCut:
         if found is None:
             (found,) = values.values()
         known = np.all([np.isfinite(each) for each in values.values()], axis=0)
-        return self.cut.keeps(found) & known
+        kept: np.ndarray = self.cut.keeps(found) & known
+        return kept
 
 
 def passes(cuts: Sequence[MeasuredCut], names: Sequence[str], measured: np.ndarray) -> np.ndarray:
@@ -95,7 +96,9 @@ def passes(cuts: Sequence[MeasuredCut], names: Sequence[str], measured: np.ndarr
         In the schema's units.
     """
     columns = dict(zip(names, measured.T, strict=True))
-    return np.all([np.ones(len(measured), bool), *(cut.keeps(columns) for cut in cuts)], axis=0)
+    kept = [cut.keeps(columns) for cut in cuts]
+    passing: np.ndarray = np.all([np.ones(len(measured), bool), *kept], axis=0)
+    return passing
 
 
 def read_cuts(texts: Sequence[str], schema: Schema) -> list[MeasuredCut]:

@@ -22,12 +22,8 @@ from balrog_keras.members import TrainedMember
 from balrog_keras.runs import Run
 from balrog_keras.standardizer import Standardizer
 from balrog_keras.standardizer_fit import fit_standardizer
-from balrog_keras.training_data import (
-    MemoryRows,
-    StreamedRows,
-    open_training_rows,
-    read_validation_rows,
-)
+from balrog_keras.streaming import StreamedRows
+from balrog_keras.training_data import MemoryRows, open_training_rows, read_validation_rows
 from balrog_keras.validation import Validator
 from balrog_keras.wgan_gp import ConditionalWGANGP
 from data_prep.manifest import Manifest

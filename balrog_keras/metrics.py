@@ -27,17 +27,20 @@ _PAIR_SHIFTS = 8
 def spread(values: np.ndarray) -> np.ndarray:
     """Half the 16-84 % range along the first axis; a Gaussian's standard deviation."""
     low, high = np.quantile(values, [0.16, 0.84], axis=0, method="hazen")
-    return 0.5 * (high - low)
+    half_range: np.ndarray = 0.5 * (high - low)
+    return half_range
 
 
 def spread_ratio(residual_real: np.ndarray, residual_emulated: np.ndarray) -> np.ndarray:
     """Emulated over real spread, per column; 1 for a perfect emulator."""
-    return spread(residual_emulated) / spread(residual_real)
+    ratio: np.ndarray = spread(residual_emulated) / spread(residual_real)
+    return ratio
 
 
 def bias(residual_real: np.ndarray, residual_emulated: np.ndarray) -> np.ndarray:
     """Emulated minus real median, per column; 0 for a perfect emulator."""
-    return np.median(residual_emulated, axis=0) - np.median(residual_real, axis=0)
+    shift: np.ndarray = np.median(residual_emulated, axis=0) - np.median(residual_real, axis=0)
+    return shift
 
 
 def quantile_bins(values: np.ndarray, bins: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +191,8 @@ def rank_correlation(values: np.ndarray, weights: np.ndarray | None = None) -> n
     mean = weights @ rank
     covariance = (weights @ products).reshape(-1, m, m) - mean[:, :, None] * mean[:, None, :]
     sigma = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    return covariance / (sigma[:, :, None] * sigma[:, None, :])
+    correlation: np.ndarray = covariance / (sigma[:, :, None] * sigma[:, None, :])
+    return correlation
 
 
 def energy_terms(draws: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -246,4 +250,5 @@ def energy_score(draws: np.ndarray, observed: np.ndarray) -> np.ndarray:
 
 
 def _length(vectors: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("...m,...m->...", vectors, vectors, dtype=np.float64))
+    length: np.ndarray = np.sqrt(np.einsum("...m,...m->...", vectors, vectors, dtype=np.float64))
+    return length

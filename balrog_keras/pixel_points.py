@@ -108,7 +108,8 @@ class PixelPoints:
             even = (random.permutation(self.draws) + random.random()) / self.draws
             row[:] = pixel * inside + (even * inside).astype(np.int64)
         nside = max(self.map_nside, self.nside)
-        return healpy.pix2ang(nside, sub_pixels, nest=True, lonlat=True)
+        ra, dec = healpy.pix2ang(nside, sub_pixels, nest=True, lonlat=True)
+        return ra, dec
 
     def galaxies(self, pixels: np.ndarray, rows: int) -> np.ndarray:
         """Which of `rows` truth galaxies each point gets: int64, ascending, shape (P, K)."""

@@ -135,7 +135,8 @@ class BalrogSelector(_RunByCeci, Selector):
         data = _data_frame(self.get_data("input"))
         emulator = _loaded(self.config.emulator)
         drawn = _drawn(emulator, data, self.config, self.log, detected=True)
-        return drawn["detected"].to_numpy().astype(np.int64)
+        detected: np.ndarray = drawn["detected"].to_numpy()
+        return detected.astype(np.int64)
 
 
 def _loaded(directory: str) -> Emulator:

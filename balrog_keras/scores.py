@@ -148,7 +148,9 @@ def _draw_block(
 
 def _mean_distance(draws: np.ndarray, points: np.ndarray) -> np.ndarray:
     difference: Any = draws - points
-    return np.sqrt(np.einsum("dnm,dnm->dn", difference, difference, dtype=np.float64)).mean(axis=0)
+    square = np.einsum("dnm,dnm->dn", difference, difference, dtype=np.float64)
+    mean: np.ndarray = np.sqrt(square).mean(axis=0)
+    return mean
 
 
 def energy_statistics(

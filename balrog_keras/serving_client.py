@@ -220,7 +220,8 @@ class ServedEmulator:
         return max(1, (self.message_bytes - _OVERHEAD_BYTES) // per_row)
 
     def _dtype(self, info: Any) -> np.dtype:
-        return np.dtype(self._tf.dtypes.as_dtype(info.dtype).as_numpy_dtype)
+        dtype: np.dtype = np.dtype(self._tf.dtypes.as_dtype(info.dtype).as_numpy_dtype)
+        return dtype
 
     def _signature(self, endpoint: str) -> Any:
         if endpoint not in self._signatures:

@@ -186,7 +186,9 @@ def _relative_fractions(cells: Cells, detected: np.ndarray, weights: np.ndarray)
     total = cells.sums(weights)
     found = cells.sums(weights * detected)
     overall = found.sum(axis=1, keepdims=True) / total.sum(axis=1, keepdims=True)
-    return np.divide(found, total * overall, out=np.ones_like(found), where=total > 0)
+    relative = np.ones_like(found)
+    np.divide(found, total * overall, out=relative, where=total > 0)
+    return relative
 
 
 def _excess(
@@ -194,4 +196,5 @@ def _excess(
 ) -> np.ndarray:
     """Real minus expected N/<N> of every cell: (b, K)."""
     expected: np.ndarray = ratios(probability[None], weights)
-    return ratios(detected, weights) - expected
+    excess: np.ndarray = ratios(detected, weights) - expected
+    return excess

@@ -92,7 +92,8 @@ class Spline(NamedTuple):
 
     @property
     def _width(self) -> float:
-        return 2.0 * HALF_WIDTH / (self.slopes.shape[1] - 1)
+        width: float = 2.0 * HALF_WIDTH / (self.slopes.shape[1] - 1)
+        return width
 
     def _at(self, index: Any) -> tuple[Any, Any, Any, Any]:
         """Value at the lower knot of each row's bin, its rise, and the slopes at both knots."""

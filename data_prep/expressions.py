@@ -62,7 +62,7 @@ def evaluate(expression: str, inputs: Mapping[str, np.ndarray], where: str) -> n
         )
     arrays = {name: _computable(inputs[name], f"{where}: {name}") for name in names}
     try:
-        values = numexpr.evaluate(
+        values: np.ndarray = numexpr.evaluate(
             expression, local_dict=arrays, global_dict={}, truediv=True, sanitize=True
         )
     except (TypeError, ValueError, NotImplementedError) as error:

@@ -211,7 +211,8 @@ def _at_edge(pixel: np.ndarray, levels: int) -> np.ndarray:
     """Whether a NESTED pixel is in the outermost row or column of its cell."""
     ones = (1 << 2 * levels) - 1
     x, y = pixel & (ones // 3), pixel & (ones // 3 << 1)
-    return (x == 0) | (x == ones // 3) | (y == 0) | (y == ones // 3 << 1)
+    at_edge: np.ndarray = (x == 0) | (x == ones // 3) | (y == 0) | (y == ones // 3 << 1)
+    return at_edge
 
 
 def _cells_around(
@@ -236,11 +237,12 @@ def _points(ra_deg: Any, dec_deg: Any) -> np.ndarray:
 
     ra, dec = (np.atleast_1d(np.asarray(angle, np.float64)) for angle in (ra_deg, dec_deg))
     pixels_at(ra, dec, nside=1, nest=True)
-    return healpy.ang2vec(ra, dec, lonlat=True).reshape(-1, 3)
+    vectors: np.ndarray = healpy.ang2vec(ra, dec, lonlat=True)
+    return vectors.reshape(-1, 3)
 
 
 def _chord(arcsec: float) -> float:
-    return 2 * np.sin(arcsec * _ARCSEC / 2)
+    return float(2 * np.sin(arcsec * _ARCSEC / 2))
 
 
 def _density(
@@ -252,7 +254,8 @@ def _density(
     count = tree.query_ball_point(points, _chord(radius_arcsec), return_length=True)
     if exclude_self:
         count = count - tree.query_ball_point(points, _chord(SELF_ARCSEC), return_length=True)
-    return (count / (np.pi * (radius_arcsec / 60) ** 2)).astype(np.float32)
+    density: np.ndarray = count / (np.pi * (radius_arcsec / 60) ** 2)
+    return density.astype(np.float32)
 
 
 def _flux_ratio(

@@ -108,7 +108,9 @@ def flux_to_asinh_mag(flux: Any, zero_point: float, softening: float) -> np.ndar
     array([22.5, 25.8, 26.7])
     """
     flux = np.asarray(flux, dtype=np.float64)
-    return zero_point - _POGSON * (np.arcsinh(flux / (2 * softening)) + math.log(softening))
+    ln_flux = np.arcsinh(flux / (2 * softening)) + math.log(softening)
+    magnitude: np.ndarray = zero_point - _POGSON * ln_flux
+    return magnitude
 
 
 def asinh_mag_to_flux(mag: Any, zero_point: float, softening: float) -> np.ndarray:
@@ -167,7 +169,8 @@ def asinh_mag_error(flux: Any, flux_error: Any, softening: float) -> np.ndarray:
         In mag; finite at any flux.
     """
     flux = np.asarray(flux, dtype=np.float64)
-    return _POGSON * np.asarray(flux_error) / np.hypot(flux, 2 * softening)
+    magnitude_error: np.ndarray = _POGSON * np.asarray(flux_error) / np.hypot(flux, 2 * softening)
+    return magnitude_error
 
 
 def flux_at_zero_point(flux: Any, zero_point: float, to_zero_point: float) -> np.ndarray:
@@ -222,10 +225,12 @@ def redden(values: Any, extinction: Any, unit: str) -> np.ndarray:
     """
     values, extinction = np.asarray(values, np.float64), np.asarray(extinction, np.float64)
     if unit == "mag":
-        return values + extinction
-    if unit in ("flux", "nJy"):
-        return values * 10 ** (-0.4 * extinction)
-    raise BalrogError(f"extinction applies to mag, flux or nJy, found {unit}")
+        reddened: np.ndarray = values + extinction
+    elif unit in ("flux", "nJy"):
+        reddened = values * 10 ** (-0.4 * extinction)
+    else:
+        raise BalrogError(f"extinction applies to mag, flux or nJy, found {unit}")
+    return reddened
 
 
 def deredden(values: Any, extinction: Any, unit: str) -> np.ndarray:
@@ -276,9 +281,9 @@ def convert(
         raise BalrogError(
             f"units of brightness are {', '.join(PHOTOMETRIC_UNITS)}; found {', '.join(wrong)}"
         )
-    values = np.asarray(values, dtype=np.float64)
+    brightness = np.asarray(values, dtype=np.float64)
     if unit == to_unit and unit != "flux":
-        return values
+        return brightness
     if softening is None:
         if "asinh mag" in (unit, to_unit):
             raise BalrogError(f"from {unit} to {to_unit} needs the softening of the asinh mag")
@@ -286,10 +291,10 @@ def convert(
     zero_point = NJY_ZERO_POINT if unit == "nJy" else zero_point
     to_zero_point = NJY_ZERO_POINT if to_unit == "nJy" else to_zero_point
     if unit == "mag":
-        values = mag_to_flux(values, zero_point)
+        brightness = mag_to_flux(brightness, zero_point)
     elif unit == "asinh mag":
-        values = asinh_mag_to_flux(values, zero_point, softening)
+        brightness = asinh_mag_to_flux(brightness, zero_point, softening)
     if to_unit == "mag":
-        return flux_to_mag(values, zero_point)
-    flux = flux_at_zero_point(values, zero_point, to_zero_point)
+        return flux_to_mag(brightness, zero_point)
+    flux = flux_at_zero_point(brightness, zero_point, to_zero_point)
     return flux_to_asinh_mag(flux, to_zero_point, softening) if to_unit == "asinh mag" else flux

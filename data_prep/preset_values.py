@@ -31,7 +31,8 @@ def choice(content: Mapping[str, Any], key: str, allowed: tuple[str, ...], where
         raise BalrogError(
             f"{where}: {key} must be one of {', '.join(allowed)}, found {content[key]!r}"
         )
-    return content[key]
+    chosen: str = content[key]
+    return chosen
 
 
 def flag(value: Any, where: str) -> bool:

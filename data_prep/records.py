@@ -60,7 +60,8 @@ def encode_examples(features: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def record_bytes(widths: Mapping[str, int]) -> int:
     """Bytes of one framed record whose features have these widths (0: one integer)."""
-    return frame_records(encode_examples(_blank_features(widths))).shape[1]
+    size: int = frame_records(encode_examples(_blank_features(widths))).shape[1]
+    return size
 
 
 def decode_records(framed: np.ndarray, widths: Mapping[str, int]) -> dict[str, np.ndarray]:
@@ -118,7 +119,8 @@ def _entry_bytes(name: str, width: int) -> int:
 def _integers(varints: np.ndarray) -> np.ndarray:
     shifts = np.arange(0, 7 * _VARINT_BYTES, 7, dtype=np.uint64)
     groups = (varints & np.uint8(0x7F)).astype(np.uint64) << shifts
-    return np.bitwise_or.reduce(groups, axis=1).view(np.int64)
+    integers: np.ndarray = np.bitwise_or.reduce(groups, axis=1).view(np.int64)
+    return integers
 
 
 def _payload(values: np.ndarray) -> np.ndarray:

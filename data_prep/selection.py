@@ -40,7 +40,8 @@ class Selection:
     @property
     def keep(self) -> np.ndarray:
         """Bool array, shape (N,): rows that stay."""
-        return self.reason == 0
+        kept: np.ndarray = self.reason == 0
+        return kept
 
     @property
     def dropped(self) -> dict[str, int]:

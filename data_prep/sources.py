@@ -174,7 +174,8 @@ class Cut:
     def keeps(self, values: np.ndarray) -> np.ndarray:
         """Bool array, shape (N,): which of these values stay (NaN never does)."""
         values = np.asarray(values)
-        return OPERATORS[self.operator](values, self.value) & ~np.isnan(values)
+        stays: np.ndarray = OPERATORS[self.operator](values, self.value) & ~np.isnan(values)
+        return stays
 
     def __str__(self) -> str:
         if self.expression and (self.operator, self.value) == ("!=", 0):

@@ -87,13 +87,15 @@ class HatsTable(TableWriter):
         file = ParquetTable(place / f"Npix={number}.parquet", self.name)
         file.write(table.take(pa.array(in_order)))
         file.close()
-        return table.num_rows
+        return int(table.num_rows)
 
     def _describe(self, rows: dict[tuple[int, int], int]) -> None:
         """Properties, list of partitions, metadata of the whole data set."""
-        from hats.catalog import CatalogType, PartitionInfo, TableProperties
+        from hats.catalog.catalog_type import CatalogType
+        from hats.catalog.dataset.table_properties import TableProperties
+        from hats.catalog.partition_info import PartitionInfo
         from hats.io.parquet_metadata import write_parquet_metadata
-        from hats.pixel_math import HealpixPixel
+        from hats.pixel_math.healpix_pixel import HealpixPixel
 
         write_parquet_metadata(self.path)
         PartitionInfo([HealpixPixel(*pixel) for pixel in rows]).write_to_file(

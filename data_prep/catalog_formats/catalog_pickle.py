@@ -76,7 +76,7 @@ class PickleCatalog(Catalog):
 
 def _numbers(column: Any) -> np.ndarray:
     """Values of a column, NaN where null."""
-    values = column.to_numpy()
+    values: np.ndarray = column.to_numpy()
     if values.dtype == object:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     return values.astype(values.dtype.newbyteorder("="), copy=False)

@@ -64,7 +64,8 @@ class FitsColumn:
         # Integers of the other signedness are stored with an offset: the top bit is flipped.
         offset = -(2.0**7) if self.code == "B" else 2.0 ** (bits - 1)
         if raw.dtype.kind in "iu" and (self.scale, self.zero) == (1.0, offset):
-            flipped = raw.view(f"u{bits // 8}") ^ np.array(1 << (bits - 1), f"u{bits // 8}")
+            unsigned = f"u{bits // 8}"
+            flipped: np.ndarray = raw.view(unsigned) ^ np.array(1 << (bits - 1), unsigned)
             return flipped.view("i1") if self.code == "B" else flipped
         return raw.astype(np.float64) * self.scale + self.zero
 

@@ -69,12 +69,12 @@ def _read_properties(path: Path) -> dict[str, str]:
 def _pixels(root: Path) -> list[tuple[int, int]]:
     """(order, pixel) of each partition, along the sky."""
     try:
-        from hats.catalog import PartitionInfo
+        from hats.catalog import partition_info
     except ImportError:
         pixels = _pixels_on_disk(root)
     else:
         try:
-            found = PartitionInfo.read_from_dir(root).get_healpix_pixels()
+            found = partition_info.PartitionInfo.read_from_dir(root).get_healpix_pixels()
             pixels = [(pixel.order, pixel.pixel) for pixel in found]
         except (OSError, ValueError, KeyError) as error:
             raise BalrogError(

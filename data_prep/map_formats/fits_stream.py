@@ -223,7 +223,7 @@ def _data_size(header: Mapping[str, Any]) -> int:
     axes = [_count(header, f"NAXIS{axis + 1}") for axis in range(_count(header, "NAXIS"))]
     if not axes:
         return 0
-    bits = header["BITPIX"]
+    bits: int = header["BITPIX"]
     if bits not in (8, 16, 32, 64, -32, -64):
         raise ValueError(f"BITPIX is {bits!r}")
     groups, parameters = header.get("GCOUNT", 1), header.get("PCOUNT", 0)

@@ -96,10 +96,13 @@ class Cells:
         return np.ndarray(shape, self.dtype, content, self.offset, strides)
 
     def _pick(self, cells: np.ndarray, places: np.ndarray) -> np.ndarray:
+        picked: np.ndarray
         gapless = self.row_bytes == self.repeat * cells.dtype.itemsize
         if gapless or self.repeat == 1:
-            return cells.reshape(-1)[places]
-        return cells[places // self.repeat, places % self.repeat]
+            picked = cells.reshape(-1)[places]
+        else:
+            picked = cells[places // self.repeat, places % self.repeat]
+        return picked
 
 
 def table_cells(path: Path, hdu: Hdu) -> dict[str, Cells]:

@@ -186,5 +186,5 @@ class _Places:
         around = values.reshape(self.weights.shape)
         weights = np.where(np.isnan(around), 0.0, self.weights)
         with np.errstate(invalid="ignore"):
-            mean = (weights * np.nan_to_num(around)).sum(axis=0) / weights.sum(axis=0)
+            mean: np.ndarray = (weights * np.nan_to_num(around)).sum(axis=0) / weights.sum(axis=0)
         return mean.astype(np.float32)

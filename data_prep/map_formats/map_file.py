@@ -46,7 +46,8 @@ def pixels_at(ra_deg: Any, dec_deg: Any, *, nside: int, nest: bool) -> np.ndarra
     import healpy
 
     ra, dec = require_positions(ra_deg, dec_deg)
-    return healpy.ang2pix(nside, ra, dec, nest=nest, lonlat=True).astype(np.int64, copy=False)
+    pixels: np.ndarray = healpy.ang2pix(nside, ra, dec, nest=nest, lonlat=True)
+    return pixels.astype(np.int64, copy=False)
 
 
 def require_positions(ra_deg: Any, dec_deg: Any) -> tuple[np.ndarray, np.ndarray]:

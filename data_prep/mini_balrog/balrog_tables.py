@@ -138,7 +138,8 @@ def _truth(
 
 def _extended(injections: Injections) -> np.ndarray:
     ratio = injections.size / injections.psf_size
-    return sum((ratio > limit).astype(np.int16) for limit in _EXTENDED)
+    extended: np.ndarray = sum((ratio > limit).astype(np.int16) for limit in _EXTENDED)
+    return extended
 
 
 def _with_g(values: np.ndarray) -> np.ndarray:

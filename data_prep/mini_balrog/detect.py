@@ -189,7 +189,9 @@ def measure(
 
 def _is_truncated(sep: Any, object_flag: np.ndarray, aperture_flag: np.ndarray) -> np.ndarray:
     aperture_bits = sep.APER_TRUNC | sep.APER_ALLMASKED
-    return ((object_flag & sep.OBJ_TRUNC) > 0) | ((aperture_flag & aperture_bits) > 0)
+    in_object, in_aperture = object_flag & sep.OBJ_TRUNC, aperture_flag & aperture_bits
+    truncated: np.ndarray = (in_object > 0) | (in_aperture > 0)
+    return truncated
 
 
 def _gaussian_filter() -> np.ndarray:

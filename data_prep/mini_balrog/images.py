@@ -153,7 +153,9 @@ def _stamp_sizes(
     profile = sources.bulge_fraction * bulge + (1 - sources.bulge_fraction) * disk
     light = np.where(sources.half_light_radius > 0, profile, 0.0) + wing
     fits = brightness * light < _EDGE_BRIGHTNESS
-    return np.where(fits.any(axis=0), _STAMP_SIZES[np.argmax(fits, axis=0)], _STAMP_SIZES[-1])
+    smallest = _STAMP_SIZES[np.argmax(fits, axis=0)]
+    stamp_sizes: np.ndarray = np.where(fits.any(axis=0), smallest, _STAMP_SIZES[-1])
+    return stamp_sizes
 
 
 def _batches(stamp_sizes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -179,7 +181,8 @@ def _invert(waves: np.ndarray, psfs: np.ndarray, flux: np.ndarray) -> np.ndarray
     import scipy.fft
 
     product = waves[None] * (psfs * flux[:, :, None, None].astype(np.float32))
-    return scipy.fft.irfft2(product, axes=(2, 3))
+    stamps: np.ndarray = scipy.fft.irfft2(product, axes=(2, 3))
+    return stamps
 
 
 def _paste(image: np.ndarray, stamp: np.ndarray, x: int, y: int) -> None:

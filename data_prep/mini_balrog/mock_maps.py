@@ -80,7 +80,8 @@ def gain_of(sky_noise: np.ndarray) -> np.ndarray:
     sigma = sqrt(S / n) / g and gain n g; so gain = S / (g sigma^2).
     """
     ratio = [SKY_ELECTRONS[band] / ELECTRONS_PER_COUNT[band] for band in IMAGE_BANDS]
-    return np.reshape(ratio, (-1,) + (1,) * (sky_noise.ndim - 1)) / sky_noise**2
+    gain: np.ndarray = np.reshape(ratio, (-1,) + (1,) * (sky_noise.ndim - 1)) / sky_noise**2
+    return gain
 
 
 def mock_maps(pixels: np.ndarray, rng: np.random.Generator) -> PropertyMaps:

@@ -116,7 +116,8 @@ def detectability(i_mag: np.ndarray) -> np.ndarray:
 def galaxy_density() -> float:
     """Galaxies per square arcminute in the field, to the faintest drawn (i = 25.5)."""
     grid, counts = _galaxy_counts()
-    return _DENSITY_24 * counts.sum() / counts[grid < 24.0].sum()
+    density: float = _DENSITY_24 * counts.sum() / counts[grid < 24.0].sum()
+    return density
 
 
 def draw_galaxies(count: int, rng: np.random.Generator, weighted: bool) -> Sources:
@@ -223,4 +224,5 @@ def _draw_from(
     grid: np.ndarray, density: np.ndarray, count: int, rng: np.random.Generator
 ) -> np.ndarray:
     cumulative = np.cumsum(density)
-    return np.interp(rng.random(count) * cumulative[-1], cumulative, grid)
+    drawn: np.ndarray = np.interp(rng.random(count) * cumulative[-1], cumulative, grid)
+    return drawn

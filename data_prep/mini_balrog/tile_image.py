@@ -137,7 +137,9 @@ class TileImage:
         job = self.job
         rng = generator(job.seed, "noise", job.tile.index, job.draw, realization)
         variance = self.sky_noise**2 + np.maximum(light, 0) / self.gain
-        return light + np.sqrt(variance) * rng.standard_normal(light.shape, dtype=np.float32)
+        noise = rng.standard_normal(light.shape, dtype=np.float32)
+        image: np.ndarray = light + np.sqrt(variance) * noise
+        return image
 
     def _real_objects(self) -> tuple[np.ndarray, np.ndarray]:
         """Position (x, y), shape (K, 2), and i flux of what is found without injections."""

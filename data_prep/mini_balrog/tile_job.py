@@ -174,4 +174,5 @@ def _match_flags(image: TileImage, x: np.ndarray, y: np.ndarray, i_flux: np.ndar
 
 def _gaussian_size(half_light_radius: np.ndarray) -> np.ndarray:
     """T = 2 sigma^2 of the Gaussian with this half-light radius."""
-    return 2 * half_light_radius**2 / (2 * np.log(2))
+    size: np.ndarray = 2 * half_light_radius**2 / (2 * np.log(2))
+    return size

@@ -206,7 +206,8 @@ class _Batch:
         expression = preset.detected.expression
         where = f"{self.spec.catalog.path}: detected"
         values = evaluate(expression, inputs, where) if expression else next(iter(inputs.values()))
-        return np.isfinite(values) & (values != 0)
+        detected: np.ndarray = np.isfinite(values) & (values != 0)
+        return detected
 
 
 def _weights(taken: _Batch, bad: Selection) -> np.ndarray:

@@ -208,7 +208,7 @@ def _write_tables(
 def _split_of(table: Table, task: WriteTask) -> np.ndarray:
     """Split of each row as an index into SPLITS; drops rows whose parent is elsewhere."""
     settings = task.job.settings
-    of_region = task.split_of_region[table.rows["region"]]
+    of_region: np.ndarray = task.split_of_region[table.rows["region"]]
     if settings.split == "sky":
         return of_region
     of_parent = split_of_parents(

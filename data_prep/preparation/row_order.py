@@ -35,7 +35,8 @@ class _Detected:
             values = evaluate(self.expression, inputs, where)
         else:
             values = next(iter(inputs.values()))
-        return np.isfinite(values) & (values != 0)
+        detected: np.ndarray = np.isfinite(values) & (values != 0)
+        return detected
 
 
 class RowOrderCatalog(Catalog):
