@@ -54,9 +54,9 @@ class Settings:
     likelihood_weight : float
         Weight of the negative log-likelihood in the generator's loss; 0 turns it off.
     likelihood_steps : int
-        Optimizer steps of maximum likelihood, each on ``2 * batch_size`` rows, that start the
-        generator before the critic joins (fewer where 60 epochs are shorter); 0 starts it from
-        random weights.
+        Optimizer steps of maximum likelihood, each on 2048 rows (``2 * batch_size`` if that is
+        less), that start the generator before the critic joins (fewer where 60 epochs are
+        shorter); 0 starts it from random weights.
     ema_decay : float
         Decay per step of the exponential moving average of the generator's weights; warms up as
         ``min(ema_decay, (1 + step) / (10 + step))``.

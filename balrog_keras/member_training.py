@@ -114,8 +114,10 @@ def train_member(
     resumed = checkpoints.restore()
     if resumed:
         logger.info("resuming from step %s (%s)", f"{checkpoints.step:,}", checkpoints.latest)
+    elif start is not None:
+        start(gan, standardizer)
     else:
-        _start(gan, standardizer, rows, settings, start)
+        _fit_standardizer(standardizer, rows, settings)
     validator = Validator(
         standardizer,
         schema,
@@ -125,7 +127,9 @@ def train_member(
         settings.seed,
     )
     if not resumed:
-        _offer_start(validator, checkpoints, gan)
+        _start_generator(
+            gan, standardizer, rows, settings, validator, checkpoints, start is not None
+        )
     label, first, started = manifest.label, checkpoints.step, time.monotonic()
     fit_gan(
         gan, rows.training, standardizer, validator, checkpoints, run, settings, label, strategy,
@@ -153,27 +157,45 @@ def build_standardizer(settings: Settings, schema: Schema) -> Standardizer:
     return Standardizer.for_schema(schema, settings.generator_width, settings.generator_depth, seed)
 
 
-def _start(
+def _fit_standardizer(standardizer: Standardizer, rows: Rows, settings: Settings) -> None:
+    started = time.monotonic()
+    fit_standardizer(standardizer, rows.training.sample(), rows.validation, settings)
+    logger.info("location and scale fitted in %.1f s", time.monotonic() - started)
+
+
+def _start_generator(
     gan: ConditionalWGANGP,
     standardizer: Standardizer,
     rows: Rows,
     settings: Settings,
-    start: Callable[[ConditionalWGANGP, Standardizer], None] | None,
+    validator: Validator,
+    checkpoints: Checkpoints,
+    tuned: bool,
 ) -> None:
-    """Set or fit the standardizer, then fit the generator by maximum likelihood."""
-    started, sample = time.monotonic(), rows.training.sample()
-    if start is not None:
-        start(gan, standardizer)
-    else:
-        fit_standardizer(standardizer, sample, rows.validation, settings)
-        logger.info("location and scale fitted in %.1f s", time.monotonic() - started)
+    """Fit the generator by maximum likelihood, and let what the critic starts with compete.
+
+    An emulator to be tuned competes as it was too, and the critic starts with the better one.
+    """
+    before, best = gan.generator.get_weights(), float("inf")
+    if tuned:
+        best = _score(validator, gan, "of the emulator to be tuned")
+        checkpoints.offer(best, gan)
     if settings.likelihood_steps:
+        sample = rows.training.sample()
         fit_generator(gan.generator, standardizer, sample, rows.validation, settings)
         gan.ema_generator.set_weights(gan.generator.get_weights())
+    elif tuned:
+        return
+    score = _score(validator, gan, "before the critic joins")
+    if not tuned or score <= best:
+        checkpoints.offer(score, gan)
+        return
+    logger.info("the critic starts with the emulator as it was")
+    for network in (gan.generator, gan.ema_generator):
+        network.set_weights(before)
 
 
-def _offer_start(validator: Validator, checkpoints: Checkpoints, gan: ConditionalWGANGP) -> None:
-    """Let the generator that the critic starts with compete: nothing clearly worse is exported."""
+def _score(validator: Validator, gan: ConditionalWGANGP, when: str) -> float:
     score = validator.scores(gan.ema_generator)["selection_score"]
-    checkpoints.offer(score, gan)
-    logger.info("before the critic joins: score %.4f on the validation rows", score)
+    logger.info("score %.4f on the validation rows, %s", score, when)
+    return score

@@ -15,6 +15,7 @@ __all__ = ["fit_standardizer"]
 
 # Steps between two validations of the regression, and how many without a better one end it.
 _REGRESSION_INTERVAL, _REGRESSION_PATIENCE = 50, 8
+_LARGEST_BATCH = 1024
 
 
 def fit_standardizer(
@@ -42,7 +43,7 @@ def fit_standardizer(
         )
         for name, split in (("train", train), ("validation", validation))
     }
-    batch_size = min(settings.batch_size, len(train["condition"]))
+    batch_size = min(settings.batch_size, _LARGEST_BATCH, len(train["condition"]))
     batches = training_batches(targets["train"], batch_size, Seeds.of(settings.seed).regression)
     condition, residual = targets["validation"]
     # A copy is fitted, so that its optimizer is in no checkpoint and no export.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import select
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
-from typing import TextIO
+from types import FrameType
+from typing import Self, TextIO
 
 from data_prep.errors import BalrogError
 
@@ -57,7 +61,8 @@ def run_command(command: Callable[[], int], quiet: bool = False, *, verbose: boo
     Returns
     -------
     int
-        The command's exit code; 1 after a BalrogError or OSError, 130 after Ctrl-C.
+        The command's exit code; 1 after a BalrogError or OSError, 130 after Ctrl-C, 141 (silently)
+        if the reader of standard output has gone, as ``head`` does.
     """
     # TensorFlow's C++ start-up notes; a user's own choice stands.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -74,14 +79,66 @@ def run_command(command: Callable[[], int], quiet: bool = False, *, verbose: boo
     if verbose:
         for ours in _OURS:
             logging.getLogger(ours).setLevel(logging.DEBUG)
+    with _Interrupts() as interrupts:
+        try:
+            code = command()
+            sys.stdout.flush()
+            return code
+        except KeyboardInterrupt:
+            return _interrupted()
+        except Exception as error:
+            if verbose:
+                traceback.print_exc()
+            if interrupts.received:
+                return _interrupted()
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                return 128 + signal.SIGPIPE
+            if not isinstance(error, (BalrogError, OSError)):
+                raise
+            shown = paint("error:", "red", sys.stderr)
+            print(f"{shown} {' '.join(str(error).split())}", file=sys.stderr)
+            return 1
+
+
+def _interrupted() -> int:
+    print("interrupted", file=sys.stderr)
+    return 128 + signal.SIGINT
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe without a reader; if so, what is left for it is dropped."""
     try:
-        return command()
-    except (BalrogError, OSError) as error:
-        if verbose:
-            traceback.print_exc()
-        shown = paint("error:", "red", sys.stderr)
-        print(f"{shown} {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False
+    poll = select.poll()
+    poll.register(output, 0)
+    gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return gone
+
+
+class _Interrupts:
+    """Remembers Ctrl-C: native code that it hits may turn KeyboardInterrupt into another error."""
+
+    received = False
+
+    def __enter__(self) -> Self:
+        self._previous = signal.getsignal(signal.SIGINT)
+        if self._mine():
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._mine():
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _mine(self) -> bool:
+        """Only the main thread may set handlers, and one that somebody else set stays."""
+        main = threading.current_thread() is threading.main_thread()
+        return main and self._previous is signal.default_int_handler
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = True
+        raise KeyboardInterrupt

@@ -1,3 +1,8 @@
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from data_prep.console import run_command
@@ -20,6 +25,29 @@ def test_users_errors_are_one_line_and_exit_1(error, capsys):
 
 def test_interrupt_exits_130():
     assert run_command(_raiser(KeyboardInterrupt())) == 130
+
+
+def test_interrupt_that_became_another_error_exits_130(capsys):
+    """TensorFlow's tracing turns the KeyboardInterrupt of a Ctrl-C inside it into a TypeError."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def command():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise TypeError("'NoneType' object is not iterable") from None
+
+    assert run_command(command) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_reader_that_went_away_is_no_error():
+    many = "from data_prep.console import run_command; import sys; "
+    many += "sys.exit(run_command(lambda: print('line\\n' * 100_000) or 0))"
+    pipe = [f'{sys.executable} -c "{many}" | head -1; echo ${{PIPESTATUS[0]}}']
+    done = subprocess.run(["bash", "-c", *pipe], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("line\n141\n", "")
 
 
 def test_bugs_keep_their_traceback():

@@ -164,6 +164,24 @@ def test_fewer_training_rows_are_the_first_ones(toy_shards, tmp_path):
         data.shards_with_rows(toy_shards, 8_001, tmp_path / "more")
 
 
+def test_further_training_rows_join_in_random_order(toy_shards, tmp_path):
+    for name in ("shards", "shards-more"):
+        (tmp_path / name).symlink_to(toy_shards)
+    most = data.shards_with_rows(tmp_path / "shards", 12_000, tmp_path / "most")
+    row_id = read_split(most, "train")["row_id"]
+    one = np.sort(read_split(toy_shards, "train")["row_id"])
+    assert len(row_id) == 12_000
+    # Both halves are the same rows here: every one comes once or twice, in no order.
+    _, times = np.unique(row_id, return_counts=True)
+    assert set(times) == {1, 2}
+    assert set(row_id) <= set(one)
+    assert abs(np.corrcoef(np.arange(12_000), row_id)[0, 1]) < 0.05
+    whole, part = (read_split(shards, "test") for shards in (toy_shards, most))
+    np.testing.assert_array_equal(whole["measured"], part["measured"])
+    with pytest.raises(BalrogError, match="1 to 16,000"):
+        data.shards_with_rows(tmp_path / "shards", 16_001, tmp_path / "too-many")
+
+
 def test_small_data_are_refused(toy_shards):
     with pytest.raises(BalrogError, match="oracle"):
         data.require_size(toy_shards)

@@ -87,6 +87,23 @@ def test_better_than_before_and_than_from_scratch(tuned, base, new_season, toy_s
     assert _score(tuned) < _score(scratch)
 
 
+def test_a_start_that_got_worse_is_not_gone_on_from(
+    base, new_season, toy_settings, tmp_path, monkeypatch, caplog
+):
+    from balrog_keras import member_training
+
+    def spoil(generator, *_):
+        generator.set_weights([2.0 * weight for weight in generator.get_weights()])
+
+    monkeypatch.setattr(member_training, "fit_generator", spoil)
+    before = _score_of_weights(base, new_season)
+    settings = replace(toy_settings, steps=1, validation_interval=1)
+    with caplog.at_level("INFO"):
+        tuned = train(new_season, "tuned", settings, *_places(tmp_path), start_from=base)
+    assert "the critic starts with the emulator as it was" in caplog.text
+    assert _score(tuned) <= 1.005 * before
+
+
 def test_the_standardizer_is_kept(tuned, base):
     from balrog_keras.training_weights import read_weights
 

@@ -27,6 +27,7 @@ __all__ = [
     "SCHEMA",
     "checksum",
     "home",
+    "make_more",
     "make_shards",
     "require_size",
     "shards_with_rows",
@@ -45,7 +46,12 @@ FROZEN_CHECKSUMS = {
 # which are no conditions, and with few parents even a perfect emulator differs from the test rows.
 FRACTIONS = ("--validation-fraction", "0.06", "--test-fraction", "0.32")
 SIMULATION = ("--tiles", "2200", "--parents", "1000000", "--seed", "4", *FRACTIONS, "--replicate")
+# Training rows beyond those of the table: another sky, other galaxies.
+MORE_FRACTIONS = ("--validation-fraction", "0.01", "--test-fraction", "0.01")
+MORE = ("--tiles", "5500", "--parents", "3000000", "--seed", "5", *MORE_FRACTIONS)
 LEAST_TRAIN, LEAST_TEST, LEAST_REGIONS = 150_000, 100_000, 30
+_MORE_SHARDS = "shards-more"
+_REPLICATE = "replicate_matched_catalog.parquet"
 # Far more than training looks at: an AUC of 10,000 rows is known to 0.004 alone.
 _VALIDATION_ROWS = 50_000
 
@@ -80,7 +86,7 @@ def make_shards(directory: Path, schema: str = SCHEMA) -> Path:
     if not (shards / "manifest.json").is_file():
         if not (simulation / "simulation.json").is_file():
             _data_prep("simulate", "--out", simulation, *SIMULATION)
-        _prepare(simulation, schema, shards)
+        _prepare(simulation, schema, shards, *FRACTIONS, "--replicate", simulation / _REPLICATE)
     require_size(shards)
     found = checksum(Manifest.load(shards))
     logger.info("data checksum %s", found)
@@ -98,7 +104,30 @@ def validation_shards(directory: Path, schema: str = SCHEMA) -> Path:
     """The same shards with every validation row that `prepare` allows, for AUCs of validation."""
     shards = home(directory, schema) / "shards-validation"
     if not (shards / "manifest.json").is_file():
-        _prepare(directory / "sim", schema, shards, "--validation-rows", _VALIDATION_ROWS)
+        simulation = directory / "sim"
+        options = (*FRACTIONS, "--replicate", simulation / _REPLICATE)
+        _prepare(simulation, schema, shards, *options, "--validation-rows", _VALIDATION_ROWS)
+    return shards
+
+
+def make_more(directory: Path, schema: str = SCHEMA) -> Path:
+    """Simulate and prepare the further training rows that a long learning curve needs.
+
+    Parameters
+    ----------
+    directory, schema
+        As in :func:`home`.
+
+    Returns
+    -------
+    path
+        Shards in the folder that :func:`shards_with_rows` takes them from.
+    """
+    simulation, shards = directory / "sim-more", home(directory, schema) / _MORE_SHARDS
+    if not (shards / "manifest.json").is_file():
+        if not (simulation / "simulation.json").is_file():
+            _data_prep("simulate", "--out", simulation, *MORE)
+        _prepare(simulation, schema, shards, *MORE_FRACTIONS)
     return shards
 
 
@@ -106,11 +135,10 @@ def _prepare(simulation: Path, schema: str, shards: Path, *options: object) -> N
     catalogs = {
         "--catalog": "balrog_matched_catalog.parquet",
         "--detection": "balrog_detection_catalog.parquet",
-        "--replicate": "replicate_matched_catalog.parquet",
     }
     files = [part for key, name in catalogs.items() for part in (key, simulation / name)]
     _data_prep("prepare", "--preset", schema, "--maps", simulation / "maps", *files,
-               "--out", shards, *FRACTIONS, *options)  # fmt: skip
+               "--out", shards, *options)  # fmt: skip
 
 
 def _data_prep(*arguments: object) -> None:
@@ -159,18 +187,34 @@ def _regions(shards: Path) -> np.ndarray:
 def shards_with_rows(shards: Path, rows: int, destination: Path) -> Path:
     """A copy of the shards whose train split is its first `rows` rows (they are in random order).
 
+    Parameters
+    ----------
+    shards : path
+        The benchmark's, or a user's.
+    rows : int
+        More than `shards` have are taken from the folder that :func:`make_more` fills beside them.
+    destination : path
+        Directory of the copy; kept if it is there.
+
     Raises
     ------
     BalrogError
         If there are not as many.
     """
-    manifest = Manifest.load(shards)
-    have = manifest.splits["train"]["rows"]
-    if not 1 <= rows <= have:
-        raise BalrogError(f"expected 1 to {have:,} training rows, found {rows:,}")
     if (destination / "manifest.json").is_file():
         return destination
-    train = {name: values[:rows] for name, values in read_split(shards, "train").items()}
+    manifest = Manifest.load(shards)
+    train = read_split(shards, "train")
+    more = shards.parent / _MORE_SHARDS
+    if rows > len(train["region"]) and (more / "manifest.json").is_file():
+        further = read_split(more, "train")
+        train = {name: np.concatenate([train[name], further[name]]) for name in train}
+        order = np.random.default_rng(rows).permutation(len(train["region"]))
+        train = {name: values[order] for name, values in train.items()}
+    have = len(train["region"])
+    if not 1 <= rows <= have:
+        raise BalrogError(f"expected 1 to {have:,} training rows, found {rows:,}")
+    train = {name: values[:rows] for name, values in train.items()}
     with atomic_directory(destination) as partial:
         for name, split in manifest.splits.items():
             if name != "train":
