@@ -7,10 +7,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from balrog_keras.metrics import quantile_bins
 from balrog_keras.transforms import MAGNITUDES, reference_indices, transformed, transforms_of
 from data_prep.schema import Schema
 
-__all__ = ["colours", "magnitude_families", "residuals", "standardized"]
+__all__ = ["binned_spread", "colours", "magnitude_families", "residuals", "standardized"]
+
+# Deciles of the reference: finer ones hold too few of 1,000 validation rows.
+_SPREAD_BINS = 10
 
 
 def residuals(schema: Schema, condition: np.ndarray, measured: np.ndarray) -> np.ndarray:
@@ -59,6 +63,38 @@ def standardized(
     """
     result: np.ndarray = (_transformed(schema, measured) - location) / scale
     return result
+
+
+def binned_spread(schema: Schema, condition: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Spread of the residuals of rows with a similar reference; needs no fit.
+
+    Parameters
+    ----------
+    schema, condition, measured
+        As for :func:`residuals`.
+
+    Returns
+    -------
+    float64 array, shape (N, M)
+        Half the 16-84 % range of the residuals in the row's decile of the column's reference (of
+        the first condition for a column without one); that of the column where a decile has none,
+        and 1 where the column has none.
+    """
+    values = residuals(schema, condition, measured)
+    spread = np.empty_like(values)
+    for index, reference in enumerate(reference_indices(schema)):
+        column = values[:, index]
+        whole = _half_range(column) or 1.0
+        label, _ = quantile_bins(condition[:, max(reference, 0)], _SPREAD_BINS)
+        for k in np.unique(label):
+            rows = label == k
+            spread[rows, index] = _half_range(column[rows]) or whole
+    return spread
+
+
+def _half_range(values: np.ndarray) -> float:
+    low, high = np.quantile(values, [0.16, 0.84], method="hazen")
+    return 0.5 * float(high - low)
 
 
 def _transformed(schema: Schema, measured: np.ndarray) -> np.ndarray:

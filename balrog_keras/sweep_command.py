@@ -22,7 +22,7 @@ the same command again goes on with it, and several at once, on one machine or a
 system, share its trials. The best settings are in runs/NAME/best.yaml.
 
 examples:
-  python -m balrog_keras sweep --data shards --name search --trials 40 --steps 4000
+  python -m balrog_keras sweep --data shards --name search --trials 40 --steps 1500
   python -m balrog_keras sweep --data shards --name search --search space.yaml --timeout 36000
   python train.py --data shards --name best --config runs/search/best.yaml
 """

@@ -24,11 +24,11 @@ on the validation split, and export it.
 
 examples:
   python train.py --data shards --name first
-  python train.py --data shards --name wide --width 256 --steps 20000
+  python train.py --data shards --name wide --width 256 --steps 5000
   python train.py --data shards --name again --config runs/first/config.yaml
   python train.py --data shards --name first --resume
   python train.py --data shards --name five --members 5
-  python train.py --data new_shards --name season2 --from saved_models/first --steps 2000
+  python train.py --data new_shards --name season2 --from saved_models/first --steps 1000
 """
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from balrog_keras import metrics
 from balrog_keras.calibration import CalibrationBins, ks_uniform, pit
-from balrog_keras.residuals import residuals, standardized
+from balrog_keras.residuals import binned_spread, residuals, standardized
 from balrog_keras.standardizer import Standardizer
 from balrog_keras.transforms import restored, transforms_of
 from data_prep.schema import Schema
@@ -99,6 +99,9 @@ class Validator:
         location, scale = standardizer.location_scale(condition)
         self._location, self._scale = np.asarray(location), np.asarray(scale)
         self._standard_measured = standardized(schema, measured, self._location, self._scale)
+        # Of the rows, not of the fit: else a run with wider scales would have the lower score.
+        spread = binned_spread(schema, condition, measured).astype(np.float32)
+        self._per_spread = self._scale / spread
         self._latents = tf.random.stateless_normal(
             (draws, *measured.shape), tf.constant([seed, -2], tf.int64)
         )
@@ -119,14 +122,15 @@ class Validator:
         Returns
         -------
         dict of str to float
-            ``selection_score`` and ``energy_score`` on residuals over sigma(condition) (lower is
-            better). Per measured column ``bias/NAME``, median of emulated minus median of real
-            residuals (unit of the transformed column), ``spread_ratio/NAME``, half the 16-84 %
-            range of the residuals, emulated over real, and ``pit_ks/NAME``, KS distance of the
-            PIT from uniform; ``pit_ks/mean_bin`` and ``pit_ks/worst_bin`` of the quintile bins of
-            every condition. Per condition ``worst_bin/bias/NAME`` and
-            ``worst_bin/spread_ratio/NAME``, the values furthest from 0 and 1 of its quintile bins
-            and all columns, the bias in units of the bin's real spread.
+            ``selection_score`` and ``energy_score`` on residuals in units of
+            :func:`~balrog_keras.residuals.binned_spread` (lower is better; the same units for any
+            generator and standardizer on the same rows). Per measured column ``bias/NAME``, median
+            of emulated minus median of real residuals (unit of the transformed column),
+            ``spread_ratio/NAME``, half the 16-84 % range of the residuals, emulated over real, and
+            ``pit_ks/NAME``, KS distance of the PIT from uniform; ``pit_ks/mean_bin`` and
+            ``pit_ks/worst_bin`` of the quintile bins of every condition. Per condition
+            ``worst_bin/bias/NAME`` and ``worst_bin/spread_ratio/NAME``, the values furthest from 0
+            and 1 of its quintile bins and all columns, the bias in units of the bin's real spread.
         """
         return self.validate(generator).scores
 
@@ -135,8 +139,7 @@ class Validator:
 
         Unbiased for any number of draws, so comparable with the score from all of them.
         """
-        values = self._draws(generator, self._latents[:draws])
-        return float(metrics.energy_score(values, self._standard_measured).mean())
+        return self._energy_score(self._draws(generator, self._latents[:draws]))
 
     def validate(self, generator: Any) -> Validation:
         """Draw with `generator`, and compare with the measured values.
@@ -156,7 +159,7 @@ class Validator:
         fake = np.stack([residuals(self.schema, self.condition, values) for values in emulated])
         bias, ratio = self._binned(fake)
         scores = {
-            "energy_score": float(metrics.energy_score(draws, self._standard_measured).mean()),
+            "energy_score": self._energy_score(draws),
             **self._column_scores(fake.reshape(-1, fake.shape[-1]), ranks),
             **self._bin_scores(bias, ratio, ranks),
         }
@@ -169,6 +172,10 @@ class Validator:
         # One graph for each generator is what is wanted; called directly, TensorFlow would warn.
         drawn: np.ndarray = self._draw.get_concrete_function(*inputs)(*inputs).numpy()
         return drawn
+
+    def _energy_score(self, draws: np.ndarray) -> float:
+        observed = self._per_spread * self._standard_measured
+        return float(metrics.energy_score(self._per_spread * draws, observed).mean())
 
     def _physical(self, standardized: np.ndarray) -> np.ndarray:
         values = self._location + self._scale * standardized

@@ -69,10 +69,10 @@ class ConditionalWGANGP(keras.Model):
         critic_steps: int = 1,
         gradient_penalty_weight: float = 10.0,
         gradient_penalty_side: str = "one",
-        gradient_penalty_fraction: float = 0.5,
+        gradient_penalty_fraction: float = 0.25,
         energy_score_weight: float = 0.5,
-        likelihood_weight: float = 0.5,
-        ema_decay: float = 0.999,
+        likelihood_weight: float = 1.0,
+        ema_decay: float = 0.998,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:

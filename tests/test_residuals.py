@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
 from mixed_world import mixed_conditions, mixed_measured, mixed_schema
+from toy import toy_conditions, toy_schema
 
-from balrog_keras.residuals import colours, magnitude_families, residuals, standardized
+from balrog_keras.residuals import (
+    binned_spread,
+    colours,
+    magnitude_families,
+    residuals,
+    standardized,
+)
 from data_prep.schema import Column, Schema
 
 SCHEMA = mixed_schema()
@@ -28,6 +35,17 @@ def test_standardized_is_in_the_space_of_location_and_scale():
     size = SCHEMA.measured_names.index("meas_size")
     np.testing.assert_allclose(found[1, :, size] - found[0, :, size], 0.5, rtol=1e-5)
     np.testing.assert_array_equal(found[0, :, 0], MEASURED[:, 0] / 2)
+
+
+def test_spread_is_that_of_rows_with_a_similar_reference():
+    rng = np.random.default_rng(0)
+    condition = toy_conditions(20_000, 3)
+    sigma = np.where(condition[:, :3] > np.median(condition[:, :3], axis=0), 0.4, 0.1)
+    measured = condition[:, :3] + 0.3 + sigma * rng.normal(size=sigma.shape)
+    spread = binned_spread(toy_schema(), condition, measured)
+    np.testing.assert_allclose(spread, sigma, rtol=0.08)
+    constant = binned_spread(toy_schema(), condition, condition[:, :3])
+    np.testing.assert_array_equal(constant, 1.0)
 
 
 def test_colours_are_of_magnitudes_in_neighbouring_bands():

@@ -94,6 +94,23 @@ def test_exact_draws_are_calibrated(parts):
         assert abs(scores[f"worst_bin/bias/{name}"]) < 0.2
 
 
+def test_energy_score_does_not_depend_on_the_standardizer(parts):
+    """A fit with wider scales must not make the same draws score lower."""
+    standardizer, validator, condition = parts
+    rows = toy_rows(4_000, 2)
+    wide = Standardizer.for_schema(toy_schema(), width=8, depth=1)
+    wide.adapt(rows["condition"], rows["measured"])
+    kernel, bias = wide.location_scale_network.head.weights
+    bias.assign(bias + np.repeat([0.0, np.log(2.0)], 3).astype("float32"))
+    other = Validator(wide, toy_schema(), rows["condition"], rows["measured"], draws=8, seed=0)
+    assert (other._scale / validator._scale).min() > 1.5
+    first, second = (
+        one.energy_score(_Exact(scale, condition), draws=8)
+        for one, scale in ((validator, standardizer), (other, wide))
+    )
+    assert second == pytest.approx(first, rel=1e-4)
+
+
 @pytest.mark.parametrize("stretch", [0.9, 1.1])
 def test_selection_sees_a_wrong_width_whatever_the_energy_score(parts, stretch):
     standardizer, validator, condition = parts
