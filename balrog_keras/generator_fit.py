@@ -21,8 +21,8 @@ __all__ = ["fit_generator"]
 logger = logging.getLogger(__name__)
 
 _LEARNING_RATE = 8e-3
-# Without decay the likelihood of held-out rows falls after 25 epochs; with it, it rises for 60. What
-# it stands against is the scatter of the rows, so that it is less the more of them there are.
+# Without decay the likelihood of held-out rows falls after 25 epochs; with it, it rises for 60. It
+# stands against the scatter of the rows, so that it is less the more of them there are.
 _DECAY_ROWS, _MOST_DECAY = 20_000, 0.5
 # Decay ends before the fit does: until then it keeps the mean gradient from zero, and with it what
 # the tails of the training rows say out of the generator.
@@ -42,8 +42,8 @@ def fit_generator(
     """Raise the likelihood of the training rows, in place.
 
     By Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101), whose rate
-    falls along a cosine; decay is in inverse proportion to the rows, the last fifth has none, and the
-    average of the last steps is kept.
+    falls along a cosine; decay is in inverse proportion to the rows, the last fifth has none, and
+    the average of the last steps is kept.
 
     Parameters
     ----------
