@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from toy import toy_rows, toy_schema
 
+from balrog_keras import generator_fit
 from balrog_keras.config import Settings
 from balrog_keras.generator import Generator
 from balrog_keras.generator_fit import fit_generator
@@ -61,3 +62,26 @@ def test_steps_are_bounded_by_epochs(fit, caplog):
         _fitted(replace(SETTINGS, likelihood_steps=100_000), few, validation)
     epochs = int(caplog.text.split("started by ")[1].split()[0])
     assert epochs == 60
+
+
+@pytest.mark.parametrize(("rows", "decay"), [(8_000, 0.5), (80_000, 0.25)])
+def test_decay_follows_the_rows_and_ends_before_the_fit(rows, decay, monkeypatch):
+    made = []
+    averaging_adam = generator_fit._averaging_adam
+
+    def watched(*arguments):
+        made.append(averaging_adam(*arguments))
+        return made[-1]
+
+    seen = []
+
+    class Watch(generator_fit._Advance):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(float(made[0].weight_decay.numpy()))
+
+    monkeypatch.setattr(generator_fit, "_averaging_adam", watched)
+    monkeypatch.setattr(generator_fit, "_Advance", Watch)
+    steps = rows // 2_000 * 5
+    settings = replace(SETTINGS, batch_size=1_000, likelihood_steps=steps)
+    _fitted(settings, toy_rows(rows, 1), toy_rows(100, 2))
+    np.testing.assert_allclose(seen, np.repeat([decay, 0.0], [steps * 4 // 5, steps // 5]))
