@@ -27,9 +27,16 @@ def test_interrupt_exits_130():
     assert run_command(_raiser(KeyboardInterrupt())) == 130
 
 
-def test_interrupt_that_became_another_error_exits_130(capsys):
+@pytest.fixture
+def default_interrupt():
+    """Python's own handler: the workers of parallel tests ignore the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupt_that_became_another_error_exits_130(capsys, default_interrupt):
     """TensorFlow's tracing turns the KeyboardInterrupt of a Ctrl-C inside it into a TypeError."""
-    before = signal.getsignal(signal.SIGINT)
 
     def command():
         try:
@@ -39,7 +46,7 @@ def test_interrupt_that_became_another_error_exits_130(capsys):
 
     assert run_command(command) == 130
     assert capsys.readouterr().err == "interrupted\n"
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is default_interrupt
 
 
 def test_reader_that_went_away_is_no_error():
