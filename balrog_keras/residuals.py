@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from balrog_keras.metrics import quantile_bins
+from balrog_keras.metrics import quantile_bins, spread
 from balrog_keras.transforms import MAGNITUDES, reference_indices, transformed, transforms_of
 from data_prep.schema import Schema
 
@@ -81,20 +81,15 @@ def binned_spread(schema: Schema, condition: np.ndarray, measured: np.ndarray) -
         and 1 where the column has none.
     """
     values = residuals(schema, condition, measured)
-    spread = np.empty_like(values)
+    units = np.empty_like(values)
     for index, reference in enumerate(reference_indices(schema)):
         column = values[:, index]
-        whole = _half_range(column) or 1.0
+        whole = float(spread(column)) or 1.0
         label, _ = quantile_bins(condition[:, max(reference, 0)], _SPREAD_BINS)
         for k in np.unique(label):
             rows = label == k
-            spread[rows, index] = _half_range(column[rows]) or whole
-    return spread
-
-
-def _half_range(values: np.ndarray) -> float:
-    low, high = np.quantile(values, [0.16, 0.84], method="hazen")
-    return 0.5 * float(high - low)
+            units[rows, index] = float(spread(column[rows])) or whole
+    return units
 
 
 def _transformed(schema: Schema, measured: np.ndarray) -> np.ndarray:
