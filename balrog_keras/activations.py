@@ -7,10 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["activation_named"]
+__all__ = ["activation_named", "silu"]
 
 
-def _silu(values: Any) -> Any:
+def silu(values: Any) -> Any:
+    """SiLU, as networks in training are quickest with: see :func:`activation_named`."""
     half = 0.5 * values
     return half + half * tf.tanh(half)
 
@@ -30,4 +31,4 @@ def activation_named(name: str) -> str | Callable[[Any], Any]:
         x/2 + x/2 tanh(x/2): the same to 3e-6 where tanh saturates, a tenth faster on CPUs, and a
         third of Keras' operations in a gradient of a gradient.
     """
-    return _silu if name == "silu" else name
+    return silu if name == "silu" else name

@@ -6,10 +6,11 @@ from balrog_keras.quick_draw import quick_draw, quick_measured
 from balrog_keras.standardizer import Standardizer
 
 
-@pytest.fixture(scope="module", params=[2, 8])
+@pytest.fixture(scope="module", params=[(2, "relu"), (8, "silu")])
 def generator(request):
     """With weights large enough that every bin, slope and tail matters."""
-    made = Generator(num_outputs=3, width=8, depth=2, bins=request.param, seed=1)
+    bins, activation = request.param
+    made = Generator(3, width=8, depth=2, activation=activation, bins=bins, seed=1)
     made.build(((None, 4), (None, 3)))
     rng = np.random.default_rng(2)
     made.set_weights([rng.normal(0, 0.6, each.shape) for each in made.get_weights()])
