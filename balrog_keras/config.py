@@ -99,7 +99,7 @@ class Settings:
     depth: int = 3
     generator_width: int = 32
     generator_depth: int = 3
-    spline_bins: int = 6
+    spline_bins: int = 8
     generator_activation: Activation = "silu"
     critic_activation: Activation = "silu"
     steps: int = 2500
@@ -112,7 +112,7 @@ class Settings:
     gradient_penalty_fraction: float = 0.25
     energy_score_weight: float = 0.5
     likelihood_weight: float = 1.0
-    likelihood_steps: int = 15_000
+    likelihood_steps: int = 30_000
     ema_decay: float = 0.998
     location_scale_steps: int = 1500
     detection_steps: int = 2000

@@ -73,7 +73,7 @@ class Generator(keras.Model):
         width: int = 32,
         depth: int = 3,
         activation: str = "silu",
-        bins: int = 6,
+        bins: int = 8,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:

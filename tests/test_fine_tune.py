@@ -174,7 +174,7 @@ def test_detection_is_kept_where_the_shards_have_none(
             1,
             "width of its (critic|generator|standardizer) must be 16, .* make it 17",
         ),
-        ({"spline_bins": 4}, 1, "bins of its generator must be 6, the settings make it 4"),
+        ({"spline_bins": 4}, 1, "bins of its generator must be 8, the settings make it 4"),
         ({"critic_activation": "relu"}, 1, "activation of its critic"),
         ({}, 2, "--members must be at most the 1"),
     ],

@@ -90,7 +90,7 @@ def test_histograms_of_pit_and_weights(watched):
 def test_graph_and_settings_are_written(watched):
     events, _ = watched
     assert "generator/column_0/hidden_0/MatMul" in {node.name for node in events.Graph().node}
-    assert b'"spline_bins": 6' in _values(events, "settings")[0].item()
+    assert b'"spline_bins": 8' in _values(events, "settings")[0].item()
 
 
 def test_every_chart_of_the_layout_has_curves(watched):
