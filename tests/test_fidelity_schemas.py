@@ -285,7 +285,7 @@ def test_ladder_trains_each_budget_for_itself_and_names_the_first(monkeypatch):
     monkeypatch.setattr(report.Reference, "of", lambda *_, **__: known)
     rungs = Rungs()
     spec = SPEC.but(settings={"steps": 4000, "validation_interval": 400, "width": 64})
-    text = report.ladder(rungs, [spec], (25, 50, 100, 200), Path())
+    text = report.ladder(rungs, [spec], (25, 50, 100, 200, 400), Path())
     assert [one.seconds for one in rungs.specs] == [25, 50, 100, 200]
     # Steps belong to one budget.
     assert all(one.settings == {"width": 64} for one in rungs.specs)

@@ -112,7 +112,7 @@ def ladder(runner: Runner, specs: Sequence[Spec], budgets: Sequence[float], data
     specs : sequence of Spec
         Each is trained anew for every budget, with as many steps as that holds.
     budgets : sequence of float
-        Seconds, ascending.
+        Seconds, ascending; those above the first that is close enough are not tried.
     data : path
         Shards whose validation split is tested.
     """
@@ -127,6 +127,8 @@ def ladder(runner: Runner, specs: Sequence[Spec], budgets: Sequence[float], data
             try:
                 one = spec.but(seconds=float(seconds), settings=free)
                 found[seconds] = runner.validation_auc(one, data)
+                if found[seconds] <= oracle + min(_TOLERANCES):
+                    break
             except BudgetTooShortError as error:
                 lines.append(f"{spec.key}: {error}")
         text = ", ".join(f"{seconds:g} s {auc:.4f}" for seconds, auc in found.items())
