@@ -18,10 +18,10 @@ table   prints the table of the kept results; --columns adds one of every measur
         size and shape, nine measured columns); its shards, models and results have a folder of
         that name below --directory. Every system learns all of its measured columns.
 
-The time to an AUC (--ladder) comes from separate runs of 25, 50, 100, 200 and 400 s (up to the first
-that gets there), each with its learning rate ending there: the first budget whose AUC (boosted trees, validation tiles) is at most
-the oracle's plus 0.02 and 0.01. On a busy machine give --clock cpu: a budget then counts processor
-seconds over cores.
+The time to an AUC (--ladder) comes from separate runs of 25, 50, 100, 200 and 400 s, up to the
+first that gets there, each with its learning rate ending there: the first budget whose AUC (boosted
+trees, validation tiles) is at most the oracle's plus 0.02 and 0.01. On a busy machine give --clock
+cpu: a budget then counts processor seconds over cores.
 """
 
 from __future__ import annotations
