@@ -51,7 +51,7 @@ def test_checkpoint_holds_every_weight(toy_run, toy_settings):
     for j in range(3):
         assert shapes.count((9 + j, 8)) == 2
     # A spline; then with one and two columns before, and a scale.
-    assert [shapes.count((8, size)) for size in (14, 16, 17)] == [2, 2, 2]
+    assert [shapes.count((8, size)) for size in (18, 20, 21)] == [2, 2, 2]
     assert sum(name.startswith("best_generator/") for name in names) == 12
     assert sum(name.startswith("generator_optimizer/") for name in names) >= 25
 
