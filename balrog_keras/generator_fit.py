@@ -16,7 +16,7 @@ from balrog_keras.generator import Generator
 from balrog_keras.standardizer import Standardizer
 from data_prep.progress import Progress
 
-__all__ = ["fit_generator"]
+__all__ = ["fit_generator", "start_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +64,7 @@ def fit_generator(
         )
         for name, split in (("train", train), ("validation", validation))
     }
-    batch_size = min(2 * settings.batch_size, _LARGEST_BATCH, len(train["condition"]))
-    in_epoch = len(train["condition"]) // batch_size
-    epochs = max(1, min(_MOST_EPOCHS, round(settings.likelihood_steps / in_epoch)))
-    steps = min(in_epoch, settings.likelihood_steps)
+    batch_size, epochs, steps = start_of(settings, len(train["condition"]))
     # A copy is fitted: the generator's own variables may be mirrored on several devices.
     copy = Generator.from_config(generator.get_config())
     copy.build(generator.input_shapes)
@@ -108,6 +105,14 @@ def fit_generator(
         -history["loss"][-1],
         -history["val_loss"][-1],
     )
+
+
+def start_of(settings: Settings, rows: int) -> tuple[int, int, int]:
+    """Batch size, epochs and steps in each of the start by maximum likelihood on so many rows."""
+    batch_size = min(2 * settings.batch_size, _LARGEST_BATCH, rows)
+    in_epoch = rows // batch_size
+    epochs = max(1, min(_MOST_EPOCHS, round(settings.likelihood_steps / in_epoch)))
+    return batch_size, epochs, min(in_epoch, settings.likelihood_steps)
 
 
 def _averaging_adam(steps: int, decay: float) -> Any:

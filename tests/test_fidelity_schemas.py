@@ -25,7 +25,6 @@ from fidelity_parts.scores import score
 from fidelity_parts.spec import BudgetTooShortError, Spec
 
 SCHEMA = shapes_schema()
-WHOLE_START = Settings.likelihood_steps
 SPEC = Spec(system="ours", label="ours", seed=0, seconds=300.0, cores=1)
 CONTENT = {
     "preset": "any", "label": "a known distribution", "dropped": {}, "rows_read": 3_000,
@@ -242,10 +241,13 @@ def test_rung_of_fewer_rows_is_trained_and_validated(
     assert 0.6 < json.loads((tmp_path / "auc.json").read_text())["auc"] <= 1
 
 
+WHOLE_START = 6_000  # 60 epochs of few rows
+
+
 def costs(spec):
-    """10 s, 30 s for the whole start by maximum likelihood, 20 ms for each step of the critic."""
-    start = spec.settings.get("likelihood_steps", WHOLE_START) / WHOLE_START
-    return {"seconds": 10 + 30 * start + 0.02 * spec.settings["steps"]}
+    """10 s, 5 ms for each step of the start by maximum likelihood, 20 ms for each of the critic."""
+    start = min(WHOLE_START, spec.settings.get("likelihood_steps", Settings.likelihood_steps))
+    return {"seconds": 10 + 0.005 * start + 0.02 * spec.settings["steps"], "start_steps": start}
 
 
 def test_plan_fills_the_budget_and_shortens_the_start_of_a_short_one(tmp_path):
@@ -255,7 +257,7 @@ def test_plan_fills_the_budget_and_shortens_the_start_of_a_short_one(tmp_path):
     short = ours.planned(SPEC.but(seconds=40.0), costs, tmp_path)
     assert costs(short)["seconds"] == pytest.approx(40, abs=0.1)
     assert 0.02 * short.settings["steps"] == pytest.approx(8, abs=0.5)
-    assert short.settings["likelihood_steps"] == pytest.approx(22 / 30 * WHOLE_START, rel=0.05)
+    assert short.settings["likelihood_steps"] == pytest.approx(4_400, rel=0.05)
 
 
 def test_plan_refuses_what_holds_no_step(tmp_path):

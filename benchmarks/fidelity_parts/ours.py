@@ -15,6 +15,7 @@ from fidelity_parts.spec import BudgetTooShortError, Clock, Spec
 from balrog_keras.config import Settings
 from data_prep.errors import BalrogError
 from data_prep.files import write_json
+from data_prep.manifest import Manifest
 
 __all__ = ["load", "planned", "train"]
 
@@ -37,8 +38,10 @@ def train(spec: Spec, shards: Path, directory: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``galaxies`` (rows that visited the critic), ``steps``, ``settings``, the clock's report.
+        ``galaxies`` (rows that visited the critic), ``steps``, ``start_steps`` (of the start by
+        maximum likelihood), ``settings``, the clock's report.
     """
+    from balrog_keras.generator_fit import start_of
     from balrog_keras.training import train as train_emulator
 
     settings = _settings(spec)
@@ -54,8 +57,15 @@ def train(spec: Spec, shards: Path, directory: Path) -> dict[str, Any]:
     )
     galaxies = settings.steps * settings.critic_steps * settings.batch_size
     report = clock.report()
-    # Defaults change between versions; the record says which were used.
-    return {"galaxies": galaxies, "steps": settings.steps, "settings": settings.to_dict(), **report}
+    _, epochs, steps = start_of(settings, Manifest.load(shards).splits["train"]["rows"])
+    return {
+        "galaxies": galaxies,
+        "steps": settings.steps,
+        "start_steps": epochs * steps,
+        # Defaults change between versions; the record says which were used.
+        "settings": settings.to_dict(),
+        **report,
+    }
 
 
 def load(directory: Path) -> Any:
@@ -75,10 +85,10 @@ def planned(spec: Spec, run: Callable[[Spec], dict[str, Any]], cache: Path) -> S
     """The spec with as many steps as fit its budget.
 
     The cosine of the learning rate must end with the budget, so that the number of steps is fixed
-    beforehand, from two short runs: 20 steps with all validations, and many more steps. Their
-    cost is kept for the next spec with networks and batches of the same size and is not counted.
-    A budget of which less than a fifth would be left for the critic has a shorter start by maximum
-    likelihood, whose cost a third short run tells.
+    beforehand, from three short runs with all validations: 20 steps after the whole start by
+    maximum likelihood and after hardly any, and many more steps after hardly any. Their cost is
+    kept for the next spec with networks and batches of the same size and is not counted. A budget
+    of which less than a fifth would be left for the critic has a shorter start.
 
     Parameters
     ----------
@@ -93,21 +103,22 @@ def planned(spec: Spec, run: Callable[[Spec], dict[str, Any]], cache: Path) -> S
     ------
     BudgetTooShortError
         If the budget does not hold a single step.
+    BalrogError
+        If more steps took less time.
     """
     cost = {name: value for name, value in _settings(spec).to_dict().items() if name not in _FREE}
     identity = json.dumps([cost, spec.cores, spec.clock, spec.rows], sort_keys=True)
-    path = cache / f"pilot-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.json"
+    path = cache / f"costs-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.json"
     if not path.is_file():
         write_json(path, _pilot(spec, run))
     known = json.loads(path.read_text())
-    seconds: float = known["seconds"]
+    seconds, per_step = known["seconds"], known["seconds_per_start_step"]
     shorter: dict[str, int] = {}
-    most = (1 - _CRITIC_SHARE) * spec.seconds
-    if seconds > most and _settings(spec).likelihood_steps > _SHORT_START:
-        if "short_start_seconds" not in known:
-            known["short_start_seconds"] = _short_start(spec, run)
-            write_json(path, known)
-        shorter, seconds = _shortened(_settings(spec).likelihood_steps, known, most)
+    excess = seconds - (1 - _CRITIC_SHARE) * spec.seconds
+    if excess > 0 and per_step > 0:
+        steps = max(_SHORT_START, known["start_steps"] - math.ceil(excess / per_step))
+        shorter = {"likelihood_steps": steps}
+        seconds -= per_step * (known["start_steps"] - steps)
     steps = known["steps"] + int((spec.seconds - seconds) / known["seconds_per_step"])
     if steps < 1:
         raise BudgetTooShortError(
@@ -117,38 +128,36 @@ def planned(spec: Spec, run: Callable[[Spec], dict[str, Any]], cache: Path) -> S
     return spec.but(settings={**spec.settings, **shorter, "steps": steps})
 
 
-def _shortened(
-    likelihood_steps: int, known: dict[str, Any], most: float
-) -> tuple[dict[str, int], float]:
-    """A start that takes, with all that is fixed, at most `most` seconds; and those seconds."""
-    least, whole = known["short_start_seconds"], known["seconds"]
-    one = (whole - least) / (likelihood_steps - _SHORT_START)
-    if one <= 0:
-        return {}, whole
-    fewer = max(_SHORT_START, likelihood_steps - math.ceil((whole - most) / one))
-    return {"likelihood_steps": fewer}, whole - (likelihood_steps - fewer) * one
-
-
-def _short_start(spec: Spec, run: Callable[[Spec], dict[str, Any]]) -> float:
-    """Seconds of the short pilot run with the shortest start."""
-    settings = {**spec.settings, "steps": VALIDATIONS, "likelihood_steps": _SHORT_START}
-    seconds: float = run(spec.but(label=f"pilot-{spec.label}", settings=settings))["seconds"]
-    return seconds
-
-
 def _pilot(spec: Spec, run: Callable[[Spec], dict[str, Any]]) -> dict[str, Any]:
     settings = _settings(spec)
     rows = _PILOT_ROWS * spec.cores
     many = VALIDATIONS * max(2, rows // (VALIDATIONS * settings.critic_steps * settings.batch_size))
-    short, long = (
-        run(spec.but(label=f"pilot-{spec.label}", settings={**spec.settings, "steps": steps}))
-        for steps in (VALIDATIONS, many)
+    hardly = {"likelihood_steps": min(_SHORT_START, settings.likelihood_steps)}
+    whole, short, long = (
+        run(spec.but(label=f"pilot-{spec.label}", settings={**spec.settings, **more}))
+        for more in (
+            {"steps": VALIDATIONS},
+            {"steps": VALIDATIONS, **hardly},
+            {"steps": many, **hardly},
+        )  # fmt: skip
     )
+    # The start costs too much, beside a step, to be told from it by a difference of two starts.
     per_step = (long["seconds"] - short["seconds"]) / (many - VALIDATIONS)
     if per_step <= 0:
         raise BalrogError(
             "expected more steps to take longer; the machine was busy meanwhile: try again, or "
             "give --clock cpu"
         )
-    logger.info("%.1f s + %.4f s a step", short["seconds"], per_step)
-    return {"steps": VALIDATIONS, "seconds": short["seconds"], "seconds_per_step": per_step}
+    fewer = max(1, whole["start_steps"] - short["start_steps"])
+    per_start_step = max(0.0, whole["seconds"] - short["seconds"]) / fewer
+    logger.info(
+        "%.1f s + %.4f s a step, of it %.4f s for each of %d steps of the start",
+        whole["seconds"], per_step, per_start_step, whole["start_steps"],
+    )  # fmt: skip
+    return {
+        "steps": VALIDATIONS,
+        "seconds": whole["seconds"],
+        "seconds_per_step": per_step,
+        "start_steps": whole["start_steps"],
+        "seconds_per_start_step": per_start_step,
+    }
