@@ -115,7 +115,7 @@ def planned(spec: Spec, run: Callable[[Spec], dict[str, Any]], cache: Path) -> S
     seconds, per_step = known["seconds"], known["seconds_per_start_step"]
     shorter: dict[str, int] = {}
     excess = seconds - (1 - _CRITIC_SHARE) * spec.seconds
-    if excess > 0 and per_step > 0:
+    if excess > 0 and known["start_steps"] > _SHORT_START:
         steps = max(_SHORT_START, known["start_steps"] - math.ceil(excess / per_step))
         shorter = {"likelihood_steps": steps}
         seconds -= per_step * (known["start_steps"] - steps)
@@ -139,7 +139,7 @@ def _pilot(spec: Spec, run: Callable[[Spec], dict[str, Any]]) -> dict[str, Any]:
             {"steps": VALIDATIONS},
             {"steps": VALIDATIONS, **hardly},
             {"steps": many, **hardly},
-        )  # fmt: skip
+        )
     )
     # The start costs too much, beside a step, to be told from it by a difference of two starts.
     per_step = (long["seconds"] - short["seconds"]) / (many - VALIDATIONS)
@@ -151,8 +151,8 @@ def _pilot(spec: Spec, run: Callable[[Spec], dict[str, Any]]) -> dict[str, Any]:
     fewer = max(1, whole["start_steps"] - short["start_steps"])
     per_start_step = max(0.0, whole["seconds"] - short["seconds"]) / fewer
     logger.info(
-        "%.1f s + %.4f s a step, of it %.4f s for each of %d steps of the start",
-        whole["seconds"], per_step, per_start_step, whole["start_steps"],
+        "%.1f s, of it %.4f s for each of %d steps of the start; %.4f s a step of the critic",
+        whole["seconds"], per_start_step, whole["start_steps"], per_step,
     )  # fmt: skip
     return {
         "steps": VALIDATIONS,
