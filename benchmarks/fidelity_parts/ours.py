@@ -115,7 +115,7 @@ def planned(spec: Spec, run: Callable[[Spec], dict[str, Any]], cache: Path) -> S
     seconds, per_step = known["seconds"], known["seconds_per_start_step"]
     shorter: dict[str, int] = {}
     excess = seconds - (1 - _CRITIC_SHARE) * spec.seconds
-    if excess > 0 and known["start_steps"] > _SHORT_START:
+    if excess > 0 and per_step > 0 and known["start_steps"] > _SHORT_START:
         steps = max(_SHORT_START, known["start_steps"] - math.ceil(excess / per_step))
         shorter = {"likelihood_steps": steps}
         seconds -= per_step * (known["start_steps"] - steps)
