@@ -134,7 +134,7 @@ def _pilot(spec: Spec, run: Callable[[Spec], dict[str, Any]]) -> dict[str, Any]:
     many = VALIDATIONS * max(2, rows // (VALIDATIONS * settings.critic_steps * settings.batch_size))
     hardly = {"likelihood_steps": min(_SHORT_START, settings.likelihood_steps)}
     whole, short, long = (
-        run(spec.but(label=f"pilot-{spec.label}", settings={**spec.settings, **more}))
+        run(spec.but(label=f"costs-{spec.label}", settings={**spec.settings, **more}))
         for more in (
             {"steps": VALIDATIONS},
             {"steps": VALIDATIONS, **hardly},
