@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 __all__ = [
@@ -134,11 +135,11 @@ def spline_of(parameters: Any, bins: int) -> Spline:
     """
     rises = positive(parameters[:, 1 : bins + 1]) + LEAST_SLOPE * 2.0 * HALF_WIDTH / bins
     slopes = positive(parameters[:, bins + 1 :]) + LEAST_SLOPE
-    middle = bins // 2
-    below = tf.cumsum(rises[:, :middle], axis=1, reverse=True)
-    above = tf.cumsum(rises[:, middle:], axis=1)
-    shift = parameters[:, :1]
-    return Spline(tf.concat([shift - below, shift, shift + above], axis=1), slopes)
+    # Sums from the middle knot outwards, as a product: quicker to compute and to compile.
+    knot, rise = np.arange(bins + 1) - bins // 2, np.arange(bins)[:, None] - bins // 2
+    outwards = ((rise >= 0) & (rise < knot)) * 1.0 - ((rise < 0) & (rise >= knot))
+    values = parameters[:, :1] + tf.matmul(rises, outwards.astype("float32"))
+    return Spline(values, slopes)
 
 
 def identity_parameters(bins: int) -> list[float]:

@@ -161,8 +161,8 @@ def test_nan_stops_with_step_and_good_checkpoint(tmp_path, toy_shards, hasty_set
 
     original = wgan_gp.ConditionalWGANGP._critic_step
 
-    def poisoned(self, condition, real, step, part):
-        logs = original(self, condition, real, step, part)
+    def poisoned(self, condition, real, fake, step, part):
+        logs = original(self, condition, real, fake, step, part)
         nan = tf.where(step == 30, np.float32("nan"), 0.0)
         return {**logs, "critic_loss": logs["critic_loss"] + nan}
 

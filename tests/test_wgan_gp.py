@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from balrog_keras.generator import Generator
+from balrog_keras.losses import energy_score_loss
 from balrog_keras.networks import Critic
 from balrog_keras.wgan_gp import ConditionalWGANGP
 
@@ -46,8 +47,35 @@ def test_critic_step_lowers_the_loss_it_states():
     gan = _gan(rate=1e-3)
     condition, real = _data(512)
     step = tf.constant(0, tf.int64)
-    losses = [float(gan._critic_step(condition, real, step, 0)["critic_loss"]) for _ in range(20)]
+    fake = gan.generator((condition, tf.random.stateless_normal(real.shape, (1, 2))))
+    losses = [
+        float(gan._critic_step(condition, real, fake, step, 0)["critic_loss"]) for _ in range(20)
+    ]
     assert losses[-1] < losses[0]
+
+
+def test_generator_gradient_is_that_of_its_stated_loss():
+    """Nothing of the critic's update inside the tape may enter the generator's gradient."""
+    gan = _gan()
+    gan.compile(keras.optimizers.SGD(1e-3), keras.optimizers.SGD(1e-3))
+    condition, real = _data(512)
+    start = gan.generator.get_weights()
+    gan.train_step((condition, real))
+    ends = gan.generator.get_weights()
+    moved = [end - before for end, before in zip(ends, start, strict=True)]
+    gan.generator.set_weights(start)
+    latent = gan._normal(tf.constant(0, tf.int64), 2, 0, 2 * len(real))
+    with tf.GradientTape() as tape:
+        fakes = gan.generator((tf.concat([condition, condition], 0), latent))
+        first, second = tf.split(fakes, 2)
+        loss = gan.energy_score_weight * energy_score_loss(first, second, real)
+        loss -= tf.reduce_mean(gan.critic((first, condition)))
+        loss -= gan.likelihood_weight * tf.reduce_mean(
+            gan.generator.log_likelihood(real, condition)
+        )
+    gradients = tape.gradient(loss, gan.generator.trainable_variables)
+    for change, gradient in zip(moved, gradients, strict=True):
+        np.testing.assert_allclose(change, -1e-3 * gradient, rtol=1e-3, atol=1e-7)
 
 
 def test_average_follows_the_warm_up():
