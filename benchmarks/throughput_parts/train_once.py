@@ -16,7 +16,7 @@ from matmul import flops_of_products, matmul_peak
 
 from balrog_keras.building import Seeds, build_gan
 from balrog_keras.config import Settings
-from balrog_keras.standardizer import Standardizer
+from balrog_keras.member_training import build_standardizer
 from balrog_keras.training_data import open_training_rows
 from data_prep.manifest import Manifest
 
@@ -29,7 +29,7 @@ def measure(shards: Path, galaxies: int, settings: Settings) -> dict[str, Any]:
     conditions, measured = len(schema.condition_names), len(schema.measured_names)
     rows = settings.critic_steps * settings.batch_size
     data = open_training_rows(shards, settings)
-    standardizer = Standardizer.for_schema(schema)
+    standardizer = build_standardizer(settings, schema)
     gan = build_gan(settings, conditions, measured)
     batches = iter(data.batches(standardizer, rows, Seeds.of(settings.seed).batches))
     step = tf.function(gan.train_step, autograph=False, jit_compile=settings.xla)
