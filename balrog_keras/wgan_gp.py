@@ -51,7 +51,7 @@ class ConditionalWGANGP(keras.Model):
     gradient_penalty_fraction : float
         Share of each batch on which the penalty is estimated.
     energy_score_weight : float
-        Weight of the energy score in the generator's loss.
+        Weight of the energy score in the generator's loss; 0 spares it a second draw per row.
     likelihood_weight : float
         Weight of the negative log-likelihood in the generator's loss.
     ema_decay : float
@@ -70,7 +70,7 @@ class ConditionalWGANGP(keras.Model):
         gradient_penalty_weight: float = 10.0,
         gradient_penalty_side: str = "one",
         gradient_penalty_fraction: float = 0.25,
-        energy_score_weight: float = 0.5,
+        energy_score_weight: float = 0.0,
         likelihood_weight: float = 1.0,
         ema_decay: float = 0.998,
         seed: int = 0,
@@ -88,7 +88,8 @@ class ConditionalWGANGP(keras.Model):
         self.ema_generator.build(generator.input_shapes)
         self.ema_generator.set_weights(generator.get_weights())
         self.ema_generator.trainable = False
-        self._means = {name: keras.metrics.Mean(name=name) for name in _LOGGED}
+        logged = [name for name in _LOGGED if energy_score_weight or name != "energy_score"]
+        self._means = {name: keras.metrics.Mean(name=name) for name in logged}
         # Step at which the critic's and the generator's loss first were not finite; -1 never.
         self.first_nonfinite = tf.Variable([-1, -1], dtype=tf.int64, trainable=False)
         self.built = True
@@ -170,8 +171,8 @@ class ConditionalWGANGP(keras.Model):
         Returns
         -------
         dict of str to float32 tensor
-            Losses, critic gap, penalty, energy score and gradient norms, each the mean since the
-            last reset (Keras resets at the start of each of its epochs).
+            Losses and their terms, critic gap and gradient norms, each the mean since the last
+            reset (Keras resets at the start of each of its epochs).
         """
         step = tf.cast(self.optimizer.iterations, tf.int64)
         parts = [tf.split(tensor, self.critic_steps) for tensor in data]
@@ -189,21 +190,23 @@ class ConditionalWGANGP(keras.Model):
 
     def _last_steps(self, condition: Any, real: Any, step: Any) -> dict[str, Any]:
         """Last update of the critic and then that of the generator, both on the same draws."""
-        latent = self._normal(step, _GENERATOR_LATENT, 0, 2 * int(real.shape[0]))
+        draws = 2 if self.energy_score_weight else 1
+        latent = self._normal(step, _GENERATOR_LATENT, 0, draws * int(real.shape[0]))
         with tf.GradientTape() as tape:
-            fakes = self.generator((tf.concat([condition, condition], 0), latent))
-            first, second = tf.split(fakes, 2)
+            fakes = self.generator((tf.concat([condition] * draws, 0), latent))
+            first, *others = tf.split(fakes, draws)
             with tape.stop_recording():
                 logs = self._critic_step(condition, real, first, step, self.critic_steps - 1)
-            energy = energy_score_loss(first, second, real)
-            adversarial = -tf.reduce_mean(self.critic((first, condition)))
             likelihood = tf.reduce_mean(self.generator.log_likelihood(real, condition))
-            loss = adversarial + self.energy_score_weight * energy
-            loss -= self.likelihood_weight * likelihood
+            loss = -tf.reduce_mean(self.critic((first, condition)))
+            if others:
+                logs["energy_score"] = energy_score_loss(first, *others, real)
+                loss += self.energy_score_weight * logs["energy_score"]
+            if self.likelihood_weight:
+                loss -= self.likelihood_weight * likelihood
         norm = self._apply(tape, loss, self.generator, self.optimizer)
         return logs | {
             "generator_loss": loss,
-            "energy_score": energy,
             "log_likelihood": likelihood,
             "generator_gradient_norm": norm,
         }

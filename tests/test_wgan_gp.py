@@ -54,13 +54,15 @@ def test_critic_step_lowers_the_loss_it_states():
     assert losses[-1] < losses[0]
 
 
-def test_generator_gradient_is_that_of_its_stated_loss():
+@pytest.mark.parametrize(("energy", "likelihood"), [(0.0, 1.0), (0.5, 1.0), (0.5, 0.0)])
+def test_generator_gradient_is_that_of_its_stated_loss(energy, likelihood):
     """Nothing of the critic's update inside the tape may enter the generator's gradient."""
-    gan = _gan()
+    gan = _gan(energy_score_weight=energy, likelihood_weight=likelihood)
     gan.compile(keras.optimizers.SGD(1e-3), keras.optimizers.SGD(1e-3))
     condition, real = _data(512)
     start = gan.generator.get_weights()
-    gan.train_step((condition, real))
+    logs = gan.train_step((condition, real))
+    assert ("energy_score" in logs) == (energy > 0)
     ends = gan.generator.get_weights()
     moved = [end - before for end, before in zip(ends, start, strict=True)]
     gan.generator.set_weights(start)
