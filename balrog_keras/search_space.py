@@ -21,6 +21,7 @@ DEFAULT_SPACE: Space = {
     "critic_learning_rate": {"low": 5e-4, "high": 8e-3, "log": True},
     "generator_learning_rate": {"low": 1e-4, "high": 2e-3, "log": True},
     "gradient_penalty_weight": {"low": 1.0, "high": 30.0, "log": True},
+    "energy_score_weight": {"low": 0.1, "high": 2.0, "log": True},
     "ema_decay": {"choices": [0.99, 0.995, 0.998, 0.999]},
     "likelihood_weight": {"low": 0.05, "high": 2.0, "log": True},
     "generator_width": {"choices": [32, 64, 128]},

@@ -70,7 +70,7 @@ class ConditionalWGANGP(keras.Model):
         gradient_penalty_weight: float = 10.0,
         gradient_penalty_side: str = "one",
         gradient_penalty_fraction: float = 0.25,
-        energy_score_weight: float = 0.0,
+        energy_score_weight: float = 0.5,
         likelihood_weight: float = 1.0,
         ema_decay: float = 0.998,
         seed: int = 0,
@@ -200,7 +200,7 @@ class ConditionalWGANGP(keras.Model):
             likelihood = tf.reduce_mean(self.generator.log_likelihood(real, condition))
             loss = -tf.reduce_mean(self.critic((first, condition)))
             if others:
-                logs["energy_score"] = energy_score_loss(first, *others, real)
+                logs["energy_score"] = energy_score_loss(first, others[0], real)
                 loss += self.energy_score_weight * logs["energy_score"]
             if self.likelihood_weight:
                 loss -= self.likelihood_weight * likelihood
