@@ -150,7 +150,7 @@ class ConditionalWGANGP(keras.Model):
         """Rows of this replica of what `draw` gives for the whole batch."""
         seed = tf.stack([tf.constant(self.seed, tf.int64), step * 65536 + purpose * 8192 + part])
         count = _num_replicas()
-        # Named, the generator of numbers is several times quicker in XLA; the numbers are the same.
+        # The same numbers as by default, quicker where XLA compiles it.
         whole = draw((count * shape[0], shape[1]), seed, alg="philox")
         if count == 1:
             return whole
