@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -105,11 +105,11 @@ class Generator(keras.Model):
         condition, latent = inputs
         compressed: list[Any] = []
         columns: list[Any] = []
-        for j in range(self.num_outputs):
-            spline, shift, log_scale = self._conditioned(j, condition, compressed, columns)
-            value = spline_of(spline, self.bins)(latent[:, j])
-            compressed.append(tf.clip_by_value(value, -MAX_ARSINH, MAX_ARSINH))
-            columns.append(shift + tf.exp(log_scale) * tf.sinh(compressed[j]))
+        for j, each in enumerate(tf.unstack(latent, axis=1)):
+            given = self._conditioned(j, condition, compressed, columns)
+            value, column = self._draw(given, each)
+            compressed.append(value)
+            columns.append(column)
         return tf.stack(columns, axis=1)
 
     def log_likelihood(self, measured: Any, condition: Any) -> Any:
@@ -127,9 +127,7 @@ class Generator(keras.Model):
         float32 tensor, shape (batch,)
             Density per unit of standardized residual.
         """
-        latent, log_slope = self.inverse(measured, condition)
-        terms = 0.5 * tf.square(latent) + 0.5 * math.log(2.0 * math.pi)
-        return -tf.reduce_sum(terms, axis=1) - log_slope
+        return _log_density(*self.inverse(measured, condition))
 
     def inverse(self, measured: Any, condition: Any) -> tuple[Any, Any]:
         """Latents that give measured rows.
@@ -151,11 +149,71 @@ class Generator(keras.Model):
         splines: list[Any] = []
         stretch = 0.0
         for j, column in enumerate(columns):
-            spline, shift, log_scale = self._conditioned(j, condition, compressed, columns[:j])
-            innovation = tf.exp(-log_scale) * (column - shift)
-            splines.append(spline)
-            compressed.append(tf.asinh(innovation))
-            stretch += 0.5 * tf.math.log1p(tf.square(innovation)) + log_scale
+            given = self._conditioned(j, condition, compressed, columns[:j])
+            value, its_stretch = _compress(given, column)
+            compressed.append(value)
+            splines.append(given.spline)
+            stretch += its_stretch
+        return self._latents(splines, compressed, stretch)
+
+    def draw_and_score(self, condition: Any, latent: Any, measured: Any) -> tuple[Any, Any]:
+        """Draws and log-likelihood of the same conditions, quicker than one after the other.
+
+        Each conditioner runs once, on the rows of both, and the first column's, which takes
+        nothing but the condition, on those of one draw.
+
+        Parameters
+        ----------
+        condition : float32 tensor, shape (batch, num_conditions)
+            Standardized.
+        latent : float32 tensor, shape (draws * batch, num_outputs)
+            Standard normals, one draw of all conditions after another.
+        measured : float32 tensor, shape (batch, num_outputs)
+            Standardized residuals.
+
+        Returns
+        -------
+        drawn : float32 tensor, shape (draws * batch, num_outputs)
+            As a call with the conditions repeated gives them.
+        log_likelihood : float32 tensor, shape (batch,)
+            As :meth:`log_likelihood` gives it.
+        """
+        rows = int(measured.shape[0])
+        draws = int(latent.shape[0]) // rows
+        everywhere = tf.concat([condition] * (draws + 1), 0)
+        latents, truth = tf.unstack(latent, axis=1), tf.unstack(measured, axis=1)
+        drawn: list[Any] = []
+        splines: list[Any] = []
+        # Of the draws and then of the measured rows.
+        compressed: list[tuple[Any, Any]] = []
+        stretch = 0.0
+        for j, each in enumerate(latents):
+            if j:
+                together = [tf.concat(pair, 0) for pair in compressed]
+                columns = [tf.concat(pair, 0) for pair in zip(drawn, truth[:j], strict=True)]
+                given = self._conditioned(j, everywhere, together, columns)
+                parts = (tf.split(part, [draws * rows, rows]) for part in given)
+                of_draws, of_truth = (_Given(*part) for part in zip(*parts, strict=True))
+            else:
+                of_truth = self._conditioned(0, condition, [], [])
+                of_draws = _Given(*(tf.concat([part] * draws, 0) for part in of_truth))
+            value, column = self._draw(of_draws, each)
+            true_value, its_stretch = _compress(of_truth, truth[j])
+            drawn.append(column)
+            compressed.append((value, true_value))
+            splines.append(of_truth.spline)
+            stretch += its_stretch
+        of_measured = self._latents(splines, [pair[1] for pair in compressed], stretch)
+        return tf.stack(drawn, axis=1), _log_density(*of_measured)
+
+    def _draw(self, given: _Given, latent: Any) -> tuple[Any, Any]:
+        """The column's v, and the column itself, from its latents."""
+        value = spline_of(given.spline, self.bins)(latent)
+        value = tf.clip_by_value(value, -MAX_ARSINH, MAX_ARSINH)
+        return value, given.shift + tf.exp(given.log_scale) * tf.sinh(value)
+
+    def _latents(self, splines: list[Any], compressed: list[Any], stretch: Any) -> tuple[Any, Any]:
+        """What :meth:`inverse` gives, from v; `stretch` is ln |dv / dx|, negated and summed."""
         # All columns at once: larger tensors run nearer the machine's peak.
         spline = spline_of(tf.concat(splines, axis=0), self.bins)
         latent, log_slope = (
@@ -166,16 +224,16 @@ class Generator(keras.Model):
 
     def _conditioned(
         self, j: int, condition: Any, compressed: list[Any], columns: list[Any]
-    ) -> tuple[Any, Any, Any]:
-        """Spline parameters of column j, its part that the columns before give, its ln b."""
+    ) -> _Given:
         output = self.conditioners[j](self.conditioner_inputs(condition, compressed))
         output += self.start(j)
-        own = num_parameters(self.bins)
         if not j:
             zero = tf.zeros_like(output[:, 0])
-            return output, zero, zero
-        shift = tf.reduce_sum(output[:, own:-1] * tf.stack(columns, axis=1), axis=1)
-        return output[:, :own], shift, bounded_log_scale(output[:, -1])
+            return _Given(output, zero, zero)
+        # The gradient of a split is one operation, that of slices several.
+        spline, factors, raw = tf.split(output, [num_parameters(self.bins), j, 1], axis=1)
+        shift = tf.reduce_sum(factors * tf.stack(columns, axis=1), axis=1)
+        return _Given(spline, shift, bounded_log_scale(raw[:, 0]))
 
     def start(self, j: int) -> np.ndarray:
         """What a conditioner's output is added to: the identity, of no column but its own."""
@@ -199,6 +257,26 @@ class Generator(keras.Model):
         if config.pop("map", None) != _MAP:
             raise ValueError("its map is that of an earlier version")
         return cls(**config)
+
+
+class _Given(NamedTuple):
+    """What a conditioner gives for one column of N rows."""
+
+    spline: Any  # parameters, (N, num_parameters)
+    shift: Any  # the part that the columns before give, (N,)
+    log_scale: Any  # ln b, (N,)
+
+
+def _compress(given: _Given, column: Any) -> tuple[Any, Any]:
+    """The measured column's v, and minus the natural log of its slope in the column."""
+    innovation = tf.exp(-given.log_scale) * (column - given.shift)
+    return tf.asinh(innovation), 0.5 * tf.math.log1p(tf.square(innovation)) + given.log_scale
+
+
+def _log_density(latent: Any, log_slope: Any) -> Any:
+    """Natural log of the density of rows, from what :meth:`Generator.inverse` gives."""
+    terms = 0.5 * tf.square(latent) + 0.5 * math.log(2.0 * math.pi)
+    return -tf.reduce_sum(terms, axis=1) - log_slope
 
 
 def num_regressors(j: int) -> int:

@@ -133,12 +133,13 @@ def spline_of(parameters: Any, bins: int) -> Spline:
     -------
     Spline
     """
-    rises = positive(parameters[:, 1 : bins + 1]) + LEAST_SLOPE * 2.0 * HALF_WIDTH / bins
-    slopes = positive(parameters[:, bins + 1 :]) + LEAST_SLOPE
+    shift, rises, slopes = tf.split(parameters, [1, bins, bins + 1], axis=1)
+    rises = positive(rises) + LEAST_SLOPE * 2.0 * HALF_WIDTH / bins
+    slopes = positive(slopes) + LEAST_SLOPE
     # Sums from the middle knot outwards, as a product: quicker to compute and to compile.
     knot, rise = np.arange(bins + 1) - bins // 2, np.arange(bins)[:, None] - bins // 2
     outwards = ((rise >= 0) & (rise < knot)) * 1.0 - ((rise < 0) & (rise >= knot))
-    values = parameters[:, :1] + tf.matmul(rises, outwards.astype("float32"))
+    values = shift + tf.matmul(rises, outwards.astype("float32"))
     return Spline(values, slopes)
 
 

@@ -193,11 +193,11 @@ class ConditionalWGANGP(keras.Model):
         draws = 2 if self.energy_score_weight else 1
         latent = self._normal(step, _GENERATOR_LATENT, 0, draws * int(real.shape[0]))
         with tf.GradientTape() as tape:
-            fakes = self.generator((tf.concat([condition] * draws, 0), latent))
+            fakes, likelihoods = self.generator.draw_and_score(condition, latent, real)
             first, *others = tf.split(fakes, draws)
             with tape.stop_recording():
                 logs = self._critic_step(condition, real, first, step, self.critic_steps - 1)
-            likelihood = tf.reduce_mean(self.generator.log_likelihood(real, condition))
+            likelihood = tf.reduce_mean(likelihoods)
             loss = -tf.reduce_mean(self.critic((first, condition)))
             if others:
                 logs["energy_score"] = energy_score_loss(first, others[0], real)

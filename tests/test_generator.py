@@ -52,6 +52,18 @@ def test_likelihood_is_that_of_the_change_of_variables(generator):
     )
 
 
+@pytest.mark.parametrize("draws", [1, 2, 3])
+def test_draw_and_score_is_drawing_and_scoring(generator, draws):
+    condition, measured = _arrays(latent_scale=1.5)
+    _, latent = _arrays(draws * len(condition), seed=1)
+    drawn, log_likelihood = generator.draw_and_score(condition, latent, measured)
+    expected = generator((tf.concat([condition] * draws, 0), latent))
+    np.testing.assert_allclose(drawn, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        log_likelihood, generator.log_likelihood(measured, condition), rtol=1e-4, atol=1e-4
+    )
+
+
 def test_inverse_gives_the_latents_back(generator):
     condition, latent = _arrays(latent_scale=1.5)
     found, _ = generator.inverse(generator((condition, latent)), condition)
