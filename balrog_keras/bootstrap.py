@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from balrog_keras.threads import on_all_cores
+
 __all__ = ["RegionBootstrap", "weighted_quantiles"]
 
 # Weights held at once: 16 MB of float32, small enough for a laptop, large enough for speed.
@@ -105,7 +107,8 @@ class RegionBootstrap:
         Parameters
         ----------
         statistic : callable
-            Takes weights, float32 (b, N), and returns an array (b, ...).
+            Takes weights, float32 (b, N), and returns an array (b, ...). Called from several
+            threads.
 
         Returns
         -------
@@ -114,7 +117,9 @@ class RegionBootstrap:
         size = max(1, _WEIGHTS_PER_BLOCK // max(1, len(self._index)))
         blocks = range(0, len(self._counts), size)
         return np.concatenate(
-            [statistic(self._counts[start : start + size][:, self._index]) for start in blocks]
+            on_all_cores(
+                lambda start: statistic(self._counts[start : start + size][:, self._index]), blocks
+            )
         )
 
     def sums(self, values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.metrics import quantile_bins
+from balrog_keras.threads import on_all_cores
 
 __all__ = ["CalibrationBins", "coverage", "exchanged_pit", "ks_uniform", "pit"]
 
@@ -185,13 +186,16 @@ class CalibrationBins:
 
     def worst_ks(self, values: np.ndarray, bootstrap: RegionBootstrap) -> np.ndarray:
         """Largest KS distance of any bin and column in each bootstrap replicate: (B,)."""
-        worst = np.zeros(0)
-        for label in self.labels:
-            for k in np.unique(label):
-                rows = np.flatnonzero(label == k)
-                for column in values[rows].T:
-                    replicates = bootstrap.subset(rows).replicate(partial(ks_uniform, column))
-                    worst = np.maximum(worst, replicates) if len(worst) else replicates
+
+        def worst_of(rows: np.ndarray) -> np.ndarray:
+            part = bootstrap.subset(rows)
+            columns = values[rows].T
+            replicates = [part.replicate(partial(ks_uniform, column)) for column in columns]
+            worst: np.ndarray = np.max(replicates, axis=0)
+            return worst
+
+        cells = (np.flatnonzero(label == k) for label in self.labels for k in np.unique(label))
+        worst: np.ndarray = np.max(on_all_cores(worst_of, cells), axis=0)
         return worst
 
     def coverage(self, values: np.ndarray, level: float) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.calibration import CalibrationBins, coverage, ks_uniform
 from balrog_keras.comparison import simulated_null, statistic
+from balrog_keras.threads import on_all_cores
 from data_prep.schema import Schema
 
 __all__ = ["LEVELS", "calibration_statistics"]
@@ -49,12 +50,12 @@ def calibration_statistics(
     names = schema.measured_names
     bins = CalibrationBins.of(condition, schema.condition_names)
     cells = bins.ks(pit)
-    null_cells = np.stack([bins.ks(values) for values in exchanged])
+    null_cells = np.stack(on_all_cores(bins.ks, exchanged))
     overall = {}
     for index, name in enumerate(names):
         column = pit[:, index]
         value = ks_uniform(column)[0]
-        null = np.array([ks_uniform(values)[0] for values in exchanged[:, :, index]])
+        null = np.concatenate(on_all_cores(ks_uniform, exchanged[:, :, index]))
         replicates = bootstrap.replicate(partial(ks_uniform, column))
         interval = bootstrap.interval(replicates, value)
         overall[name] = statistic(value, interval, **simulated_null(value, null))
@@ -93,15 +94,18 @@ def _coverage(
 ) -> dict[str, Any]:
     value = coverage(pit, level)[0]
     interval = bootstrap.interval(bootstrap.replicate(partial(coverage, pit, level)))
-    null = np.stack([coverage(values, level)[0] for values in exchanged])
+    null = np.concatenate(on_all_cores(partial(coverage, level=level), exchanged))
     bounds = np.quantile(null, [0.025, 0.975], axis=0)
     result: dict[str, Any] = {
         name: statistic(value[m], interval[m], null=level, null_interval=bounds[:, m].tolist())
         for m, name in enumerate(names)
     }
     gap, where = _worst(np.abs(bins.coverage(pit, level) - level), bins, names)
-    null_gaps = [np.nanmax(np.abs(bins.coverage(values, level) - level)) for values in exchanged]
-    null_gap = simulated_null(gap, np.array(null_gaps))
+
+    def gap_of(values: np.ndarray) -> float:
+        return float(np.nanmax(np.abs(bins.coverage(values, level) - level)))
+
+    null_gap = simulated_null(gap, np.array(on_all_cores(gap_of, exchanged)))
     result["worst_gap"] = statistic(gap, **null_gap, where=where)
     return result
 

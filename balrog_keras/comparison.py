@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from balrog_keras import metrics
 from balrog_keras.bootstrap import RegionBootstrap, weighted_quantiles
 from balrog_keras.residuals import colours, residuals, standardized
+from balrog_keras.threads import on_all_cores
 from data_prep.schema import Schema
 
 __all__ = [
@@ -208,14 +210,16 @@ def binned_tables(
     """
     a = residuals(schema, condition, real)
     b = residuals(schema, condition, emulated)
-    tables: dict[str, dict[str, dict[str, np.ndarray]]] = {}
-    for index, by in enumerate(schema.condition_names):
-        bins: int | np.ndarray = 10 if edges is None else edges[by]
-        tables[by] = {
-            name: metrics.binned_bias_spread(a[:, k], b[:, k], condition[:, index], bins, bootstrap)
-            for k, name in enumerate(schema.measured_names)
-        }
-    return tables
+
+    def table_of(pair: tuple[int, int]) -> dict[str, np.ndarray]:
+        index, k = pair
+        bins = 10 if edges is None else edges[schema.condition_names[index]]
+        return metrics.binned_bias_spread(a[:, k], b[:, k], condition[:, index], bins, bootstrap)
+
+    measured = schema.measured_names
+    pairs = product(range(len(schema.condition_names)), range(len(measured)))
+    tables = iter(on_all_cores(table_of, pairs))
+    return {by: {name: next(tables) for name in measured} for by in schema.condition_names}
 
 
 def binned_statistics(

@@ -17,8 +17,8 @@ import numpy as np
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.comparison import statistic
 from balrog_keras.metrics import quantile_bins
+from balrog_keras.threads import on_all_cores
 from balrog_keras.two_sample import feature_names, fitted_folds
-from data_prep.errors import require
 from data_prep.schema import Schema
 
 __all__ = ["feature_groups", "telling_features"]
@@ -85,7 +85,7 @@ def telling_features(
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0x7E11]))
         rows = np.sort(rng.permutation(len(rows))[:_MOST_ROWS])
     real, emulated, bootstrap = real[rows], emulated[rows], bootstrap.subset(rows)
-    models = list(fitted_folds(real, emulated, classifier, seed))
+    models = fitted_folds(real, emulated, classifier, seed)
     scores = _scores(models, real, emulated)
     base = _placements(*scores)
     alone = {name: [k] for k, name in enumerate(feature_names(schema))}
@@ -94,8 +94,8 @@ def telling_features(
     return {
         "classifier": classifier,
         "rows": len(rows),
-        "features": _sorted({name: fall(columns) for name, columns in alone.items()}),
-        "groups": _sorted({name: fall(columns) for name, columns in groups.items()}),
+        "features": _sorted(dict(zip(alone, on_all_cores(fall, alone.values()), strict=True))),
+        "groups": _sorted(dict(zip(groups, on_all_cores(fall, groups.values()), strict=True))),
         "bins": list(_bins(schema, real, scores, bootstrap)),
     }
 
@@ -103,12 +103,15 @@ def telling_features(
 def _scores(
     models: list[tuple[Any, np.ndarray]], real: np.ndarray, emulated: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
+    def score(fitted: tuple[Any, np.ndarray]) -> np.ndarray:
+        model, held_out = fitted
+        both = np.concatenate([real[held_out], emulated[held_out]])
+        scored: np.ndarray = model.predict_proba(both)[:, 1].reshape(2, -1)
+        return scored
+
     scores = np.empty((2, len(real)))
-    # As for fitting: idle threads spin.
-    with require("threadpoolctl", "report").threadpool_limits(1):
-        for model, held_out in models:
-            both = model.predict_proba(np.concatenate([real[held_out], emulated[held_out]]))[:, 1]
-            scores[:, held_out] = both.reshape(2, -1)
+    for (_, held_out), scored in zip(models, on_all_cores(score, models), strict=True):
+        scores[:, held_out] = scored
     return scores[0], scores[1]
 
 

@@ -9,15 +9,19 @@ arXiv:1610.06545).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from itertools import product
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.comparison import beside, statistic
 from balrog_keras.residuals import colours, residuals, standardized
+from balrog_keras.threads import on_all_cores
 from data_prep.errors import require
 from data_prep.schema import Schema
 
@@ -136,17 +140,12 @@ def out_of_fold_scores(
     -------
     scores_real, scores_emulated : float64 arrays, shape (N,)
     """
-    scores = np.empty((2, len(real)))
-    for model, held_out in fitted_folds(real, emulated, classifier, seed):
-        with require("threadpoolctl", "report").threadpool_limits(1):
-            for row, sample in zip(scores, (real, emulated), strict=True):
-                row[held_out] = model.predict_proba(sample[held_out])[:, 1]
-    return scores[0], scores[1]
+    return _scores(real, emulated, [classifier], seed)[classifier]
 
 
 def fitted_folds(
     real: np.ndarray, emulated: np.ndarray, classifier: str, seed: int = 0
-) -> Iterator[tuple[Any, np.ndarray]]:
+) -> list[tuple[Any, np.ndarray]]:
     """Classifiers with the rows that each has not seen.
 
     Parameters
@@ -154,29 +153,57 @@ def fitted_folds(
     real, emulated, classifier, seed
         As in :func:`out_of_fold_scores`.
 
-    Yields
-    ------
-    model : scikit-learn classifier
-        Fitted; class 1 is emulated.
-    held_out : bool array, shape (N,)
-        The rows of the fold; every row is in one.
+    Returns
+    -------
+    list of (model, held_out)
+        A fitted scikit-learn classifier, whose class 1 is emulated, and the rows of its fold,
+        bool array (N,); every row is in one.
     """
-    from warnings import catch_warnings, simplefilter
+    fold = _folds(len(real), seed)
+    with _length_is_meant():
+        models = on_all_cores(
+            lambda k: _fitted(real, emulated, classifier, fold != k), range(FOLDS)
+        )
+    return [(model, fold == k) for k, model in enumerate(models)]
 
-    threadpoolctl = require("threadpoolctl", "report")
-    n = len(real)
+
+def _scores(
+    real: np.ndarray, emulated: np.ndarray, classifiers: Iterable[str], seed: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Out-of-fold scores of real and of emulated rows by each of some classifiers."""
+    fold = _folds(len(real), seed)
+
+    def score(task: tuple[int, str]) -> list[np.ndarray]:
+        k, classifier = task
+        model = _fitted(real, emulated, classifier, fold != k)
+        return [model.predict_proba(sample[fold == k])[:, 1] for sample in (real, emulated)]
+
+    scores = {classifier: np.empty((2, len(real))) for classifier in classifiers}
+    # Fold after fold: the network holds Python's lock, the trees do not, so that they go together.
+    tasks = list(product(range(FOLDS), scores))
+    with _length_is_meant():
+        for (k, classifier), pair in zip(tasks, on_all_cores(score, tasks), strict=True):
+            scores[classifier][:, fold == k] = pair
+    return {classifier: (pair[0], pair[1]) for classifier, pair in scores.items()}
+
+
+def _folds(rows: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0xF01D]))
-    fold = rng.permutation(n) % FOLDS
-    for k in range(FOLDS):
-        train, held_out = fold != k, fold == k
-        model = CLASSIFIERS[classifier]()
-        target = np.repeat([0, 1], np.count_nonzero(train))
-        # Idle threads spin: on a busy machine two are slower than one.
-        with catch_warnings(), threadpoolctl.threadpool_limits(1):
-            # The network's training is cut at a fixed length on purpose.
-            simplefilter("ignore", require("sklearn.exceptions", "report").ConvergenceWarning)
-            model.fit(np.concatenate([real[train], emulated[train]]), target)
-        yield model, held_out
+    return rng.permutation(rows) % FOLDS
+
+
+def _fitted(real: np.ndarray, emulated: np.ndarray, classifier: str, train: np.ndarray) -> Any:
+    model = CLASSIFIERS[classifier]()
+    target = np.repeat([0, 1], np.count_nonzero(train))
+    return model.fit(np.concatenate([real[train], emulated[train]]), target)
+
+
+@contextmanager
+def _length_is_meant() -> Iterator[None]:
+    """No warning that the network's training, cut at a fixed length, has not converged."""
+    with catch_warnings():
+        simplefilter("ignore", require("sklearn.exceptions", "report").ConvergenceWarning)
+        yield
 
 
 def auc(
@@ -230,12 +257,10 @@ def auc_table(
     dict
         ``{classifier: {"value": float, "replicates": (B,)}}``
     """
-    table = {}
-    for name in CLASSIFIERS:
-        scores = out_of_fold_scores(real, emulated, name, seed)
-        replicates = bootstrap.replicate(partial(auc, *scores))
-        table[name] = {"value": auc(*scores)[0], "replicates": replicates}
-    return table
+    return {
+        name: {"value": auc(*scores)[0], "replicates": bootstrap.replicate(partial(auc, *scores))}
+        for name, scores in _scores(real, emulated, CLASSIFIERS, seed).items()
+    }
 
 
 def c2st_statistics(

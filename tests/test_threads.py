@@ -2,8 +2,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from balrog_keras import threads
 
@@ -45,3 +48,39 @@ def test_commands_that_draw_set_them_before_tensorflow(command, tmp_path):
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert all(json.loads(done.stdout.splitlines()[-1])), done.stderr
+
+
+def test_results_keep_the_order_of_the_items(monkeypatch):
+    monkeypatch.setattr(threads, "_cores", lambda: 4)
+    waits = [0.05, 0.0, 0.02, 0.0, 0.01]
+    assert threads.on_all_cores(lambda wait: time.sleep(wait) or wait, iter(waits)) == waits
+    assert threads.on_all_cores(str, []) == []
+
+
+def test_one_thread_for_each_core_and_none_for_calls_within(monkeypatch):
+    monkeypatch.setattr(threads, "_cores", lambda: 3)
+    together = threading.Barrier(3, timeout=20)
+
+    def work(_):
+        together.wait()  # passes only if three run at once
+        mine = threading.get_ident()
+        return mine, threads.on_all_cores(lambda _: threading.get_ident(), range(3))
+
+    found = threads.on_all_cores(work, range(3))
+    assert len({mine for mine, _ in found}) == 3
+    assert all(within == [mine] * 3 for mine, within in found)
+
+
+def test_libraries_have_one_thread_meanwhile_and_theirs_afterwards():
+    before = threadpool_info()
+    within = threads.on_all_cores(lambda _: threadpool_info(), range(4))
+    assert {library["num_threads"] for found in within for library in found} == {1}
+    assert threadpool_info() == before
+
+
+def test_errors_reach_the_caller_and_leave_nothing_set():
+    before = threadpool_info()
+    with pytest.raises(ZeroDivisionError):
+        threads.on_all_cores(lambda number: 1 / number, [1, 0, 1])
+    assert threadpool_info() == before
+    assert not hasattr(threads._here, "busy")

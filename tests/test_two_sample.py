@@ -3,10 +3,12 @@ import pytest
 from evaluation_world import SCHEMA, conditions, location_scale, measure
 from sklearn.metrics import roc_auc_score
 
+from balrog_keras import threads
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.two_sample import (
     CLASSIFIERS,
     auc,
+    auc_table,
     c2st_statistics,
     features,
     out_of_fold_scores,
@@ -67,6 +69,20 @@ def test_same_seed_same_scores(name):
     real, emulated, _ = world(500)
     first, again = (out_of_fold_scores(real, emulated, name, 1) for _ in range(2))
     np.testing.assert_array_equal(first, again)
+
+
+def test_same_scores_on_any_number_of_cores(monkeypatch):
+    pair = world(400)[:2]
+    bootstrap = RegionBootstrap(np.arange(400) % 7, replicates=5)
+    tables = []
+    for cores in (1, 4):
+        monkeypatch.setattr(threads, "_cores", lambda cores=cores: cores)
+        tables.append(auc_table(*pair, bootstrap))
+    assert list(tables[0]) == list(CLASSIFIERS)
+    for name in CLASSIFIERS:
+        np.testing.assert_array_equal(tables[0][name]["replicates"], tables[1][name]["replicates"])
+        scores = out_of_fold_scores(*pair, name)
+        assert tables[0][name]["value"] == auc(*scores)[0]
 
 
 @pytest.mark.slow
