@@ -49,7 +49,11 @@ def weighted_quantiles(
         middle = cumulative - 0.5 * weight
         target = probabilities * cumulative[-1]
         high = np.clip(np.searchsorted(middle, target), 0, last)
-        low = np.maximum(high - 1, 0)
+        # The nearest values on both sides that have a weight; none below the first, above the last.
+        before = np.where(high > 0, cumulative[high - 1], 0.0)
+        low, high = (np.searchsorted(cumulative, before, side) for side in ("left", "right"))
+        high = np.minimum(high, np.searchsorted(cumulative, cumulative[-1]))
+        low = np.where(before > 0, low, high)
         gap = middle[high] - middle[low]
         share = np.clip((target - middle[low]) / np.where(gap > 0, gap, 1.0), 0.0, 1.0)
         row[:] = values[low] + share * (values[high] - values[low])

@@ -241,7 +241,11 @@ def _with_detection(
         return evaluation
     most, seed = choice
     chosen = sample_split(manifest.directory, "detection-test", most, seed)
-    rows = DetectionRows.of(chosen.rows)
+    try:
+        rows = DetectionRows.of(chosen.rows)
+    except BalrogError as error:  # what took minutes must not be lost for it
+        logger.warning("detection is not evaluated: %s", error)
+        return evaluation
     probability = emulator.p_detect(rows.condition)
     detection = evaluate_detection(emulator.schema, rows, probability, seed=seed)
     sample = DetectionSample(

@@ -59,10 +59,33 @@ def exchanged_pit(draws: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """
     count = len(draws)
     order = np.argsort(draws, axis=0)
+    ordered = np.take_along_axis(draws, order, axis=0)
+    uniform = np.asarray(uniform, np.float32)
     rank = np.empty(draws.shape, np.float32)
     places = np.arange(count, dtype=np.float32).reshape(-1, 1, 1)
     np.put_along_axis(rank, order, np.broadcast_to(places, draws.shape), axis=0)
-    return (rank + np.asarray(uniform, np.float32)) / np.float32(count)
+    rank += uniform
+    tied = (ordered[1:] == ordered[:-1]).any(axis=0)
+    if tied.any():
+        rank[:, tied] = _tied_rank(ordered[:, tied], order[:, tied], uniform[:, tied])
+    rank /= np.float32(count)
+    return rank
+
+
+def _tied_rank(ordered: np.ndarray, order: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Draws below each draw, and a random share of those equal to it and itself: (D, n)."""
+    count = len(ordered)
+    place = np.arange(count)[:, None]
+    differs = ordered[1:] != ordered[:-1]
+    edge = np.ones((1, ordered.shape[1]), bool)
+    first = np.maximum.accumulate(np.where(np.concatenate([edge, differs]), place, 0))
+    ends = np.where(np.concatenate([differs, edge]), place + 1, count)
+    size = np.minimum.accumulate(ends[::-1])[::-1] - first
+    rank, equal = np.empty(order.shape, np.float32), np.empty(order.shape, np.float32)
+    np.put_along_axis(rank, order, first.astype(np.float32), axis=0)
+    np.put_along_axis(equal, order, size.astype(np.float32), axis=0)
+    tied: np.ndarray = rank + uniform * equal
+    return tied
 
 
 def ks_uniform(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -135,7 +135,10 @@ def _table(
     fraction = cells.sums(weight * sample.detected)[0] / total
     shared = Cells(cells.index * (1 + int(parent.max())) + parent)
     squares = shared.sums(weight * (sample.detected - p))[0] ** 2
+    # Of a bin in which all or none are detected the squares say nothing: rows of one parent do not
+    # make a count more certain than independent ones.
     clustered = np.bincount(shared.labels // (1 + int(parent.max())), squares, len(cells))
+    independent = cells.sums(weight**2 * p * (1 - p))[0]
     return {
         "low": edges[cells.labels],
         "high": edges[cells.labels + 1],
@@ -144,8 +147,8 @@ def _table(
         "interval": wilson_interval(fraction, effective_rows(cells, weight)),
         "expected": cells.sums(weight * p)[0] / total,
         # Where the table's error is e, its variance is one of these two.
-        "variance_binomial": cells.sums(weight**2 * p * (1 - p))[0] / total**2,
-        "variance_clustered": clustered / total**2,
+        "variance_binomial": independent / total**2,
+        "variance_clustered": np.maximum(clustered, independent) / total**2,
         # A test set smaller than that is judged by its fullest bin.
         "judged": rows >= min(LEAST_ROWS, rows.max()),
     }
@@ -194,6 +197,9 @@ def _chi_square(table: dict[str, np.ndarray], variance: str) -> float:
 
 def _clustered_counts(curves: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
     """Chi-squared with the variance of counts whose independent units are parents.
+
+    Where that is less than the binomial variance, as in bins that nearly all or nearly no rows are
+    detected in, the binomial one is taken.
 
     The null is the 99 % quantile of the largest of the columns (Bonferroni), from chi-squared.
     """

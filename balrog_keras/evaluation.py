@@ -17,6 +17,7 @@ import numpy as np
 from balrog_keras.bars import BARS
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.calibration_statistics import calibration_statistics
+from balrog_keras.classifier_features import features
 from balrog_keras.comparison import (
     beside,
     binned_statistics,
@@ -27,7 +28,7 @@ from balrog_keras.comparison import (
 from balrog_keras.detection_evaluation import DetectionEvaluation
 from balrog_keras.held_out import EmulatorLike, HeldOut
 from balrog_keras.scores import derived_seed, energy_statistics, score_draws
-from balrog_keras.two_sample import auc_table, c2st_statistics, features
+from balrog_keras.two_sample import auc_table, c2st_statistics
 from data_prep.errors import BalrogError
 from data_prep.schema import Schema
 

@@ -42,8 +42,8 @@ def fit_generator(
     """Raise the likelihood of the training rows, in place.
 
     By Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101), whose rate
-    falls along a cosine; decay is in inverse proportion to the rows, the last fifth has none, and
-    the average of the last steps is kept.
+    falls along a cosine; decay is in inverse proportion to the rows, the last fifth of the steps
+    has none, and the average of the last ones is kept.
 
     Parameters
     ----------
@@ -89,11 +89,7 @@ def fit_generator(
             verbose=0,
             callbacks=[
                 _Advance(progress, steps * batch_size),
-                keras.callbacks.LambdaCallback(
-                    on_epoch_begin=lambda epoch, _: optimizer.weight_decay.assign(
-                        decay * (epoch < _DECAYING * epochs)
-                    )
-                ),
+                _EndDecay(optimizer, round(_DECAYING * epochs * steps)),
             ],
         ).history
     generator.set_weights(copy.get_weights())
@@ -116,7 +112,7 @@ def start_of(settings: Settings, rows: int) -> tuple[int, int, int]:
 
 
 def _averaging_adam(steps: int, decay: float) -> Any:
-    """Adam that leaves the average of about the last tenth of the steps."""
+    """Adam that leaves the average of about the last tenth of the steps, or the last 1,000."""
     momentum = max(0.0, 1.0 - 10.0 / steps)
     optimizer = cosine_adam(
         _LEARNING_RATE, steps, beta_1=0.9, use_ema=True, ema_momentum=min(momentum, 0.999)
@@ -137,6 +133,20 @@ class _Likelihood(keras.Model):
     def call(self, inputs: tuple[Any, Any]) -> Any:
         """Log-likelihood ``(N,)`` of measured rows ``(N, M)`` under conditions ``(N, C)``."""
         return self.generator.log_likelihood(*inputs)
+
+
+class _EndDecay(keras.callbacks.Callback):
+    """No weight decay from some step on."""
+
+    def __init__(self, optimizer: Any, step: int) -> None:
+        super().__init__()
+        self.optimizer, self.left = optimizer, step
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Count the step that begins."""
+        if self.left == 0:
+            self.optimizer.weight_decay.assign(0.0)
+        self.left -= 1
 
 
 class _Advance(keras.callbacks.Callback):

@@ -11,6 +11,7 @@ import numpy as np
 
 from balrog_keras.bars import SCIENCE_BARS
 from balrog_keras.bootstrap import RegionBootstrap
+from balrog_keras.classifier_features import features
 from balrog_keras.comparison import beside
 from balrog_keras.count_statistics import (
     count_edges,
@@ -32,7 +33,6 @@ from balrog_keras.residuals import residuals, standardized
 from balrog_keras.sky_statistics import scatter_between_pixels, sky_statistics
 from balrog_keras.tail_statistics import tail_statistics
 from balrog_keras.telling_features import telling_features
-from balrog_keras.two_sample import features
 
 __all__ = ["Science", "Selection", "evaluate_science"]
 

@@ -218,5 +218,6 @@ def _mean_statistic(values: np.ndarray, bootstrap: RegionBootstrap, **more: Any)
     replicates = bootstrap.replicate(
         lambda w: (w @ values) / np.where(w.any(axis=1), w.sum(axis=1), np.nan)
     )
-    error = float(np.nanstd(replicates, ddof=1))
+    # One region cannot be resampled.
+    error = float(np.nanstd(replicates, ddof=1)) if bootstrap.regions > 1 else float("nan")
     return statistic(values.mean(), bootstrap.interval(replicates), standard_error=error, **more)

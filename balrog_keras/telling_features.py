@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from balrog_keras.bootstrap import RegionBootstrap
+from balrog_keras.classifier_features import feature_names
 from balrog_keras.comparison import statistic
 from balrog_keras.metrics import quantile_bins
 from balrog_keras.threads import on_all_cores
-from balrog_keras.two_sample import feature_names, fitted_folds
+from balrog_keras.two_sample import fitted_folds
 from data_prep.schema import Schema
 
 __all__ = ["feature_groups", "telling_features"]
@@ -65,7 +66,7 @@ def telling_features(
     schema : Schema
         Names of the columns.
     real, emulated : float array, shape (N, F)
-        From :func:`balrog_keras.two_sample.features`; row k of both has one condition.
+        From :func:`balrog_keras.classifier_features.features`; row k of both has one condition.
     classifier : str
         A name in :data:`balrog_keras.two_sample.CLASSIFIERS`.
     bootstrap : RegionBootstrap

@@ -20,18 +20,14 @@ import numpy as np
 
 from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.comparison import beside, statistic
-from balrog_keras.residuals import colours, residuals, standardized
 from balrog_keras.threads import on_all_cores
 from data_prep.errors import require
-from data_prep.schema import Schema
 
 __all__ = [
     "CLASSIFIERS",
     "auc",
     "auc_table",
     "c2st_statistics",
-    "feature_names",
-    "features",
     "fitted_folds",
     "out_of_fold_scores",
 ]
@@ -74,52 +70,6 @@ def _neural_network() -> Any:
 
 
 CLASSIFIERS = {"boosted trees": _boosted_trees, "neural network": _neural_network}
-
-
-def features(
-    schema: Schema,
-    condition: np.ndarray,
-    measured: np.ndarray,
-    location: np.ndarray,
-    scale: np.ndarray,
-) -> np.ndarray:
-    """What the classifiers see of each row.
-
-    Parameters
-    ----------
-    schema : Schema
-        Names of the columns.
-    condition : float array, shape (N, C)
-        Conditions.
-    measured : float array, shape (N, M)
-        Real or emulated columns.
-    location, scale : float array, shape (N, M)
-        Conditional location and scale of the transformed measured columns.
-
-    Returns
-    -------
-    float32 array, shape (N, F)
-        Condition, measured, residuals, standardized measured, colours.
-    """
-    parts = [condition, measured, residuals(schema, condition, measured)]
-    parts += [standardized(schema, measured, location, scale), colours(schema, measured)[1]]
-    return np.concatenate(parts, axis=1).astype(np.float32)
-
-
-def feature_names(schema: Schema) -> list[str]:
-    """What the columns of :func:`features` are, in words."""
-    measured = schema.measured_names
-    return [
-        *schema.condition_names,
-        *measured,
-        *(f"{name} - {ref}" for name, ref in zip(measured, _references(schema), strict=True)),
-        *(f"({name} - location) / scale" for name in measured),
-        *colours(schema, np.empty((0, len(measured))))[0],
-    ]
-
-
-def _references(schema: Schema) -> list[str]:
-    return [column.reference or "0" for column in schema.measured]
 
 
 def out_of_fold_scores(

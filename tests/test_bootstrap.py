@@ -22,6 +22,16 @@ def test_whole_weights_are_repetitions():
     np.testing.assert_allclose(found, repeated, atol=0.01)
 
 
+@pytest.mark.parametrize("kept", [[1, 2, 4], [0, 5], [3], [4, 5]])
+def test_values_without_weight_do_not_count(kept):
+    """A replicate's quantiles lie between values that were drawn."""
+    values = np.array([5.0, -1.0, 10.0, 0.5, 0.0, 1.0])
+    weights = np.zeros((1, 6))
+    weights[0, kept] = np.arange(1, len(kept) + 1) / 3
+    expected = weighted_quantiles(values[kept], weights[:, kept], PROBABILITIES)
+    np.testing.assert_allclose(weighted_quantiles(values, weights, PROBABILITIES), expected)
+
+
 def test_no_weight_is_no_quantile():
     assert np.isnan(weighted_quantiles(np.arange(3.0), np.zeros((1, 3)), PROBABILITIES)).all()
 

@@ -45,6 +45,17 @@ def test_exchanged_pit_is_the_pit_of_a_draw_among_the_others():
         np.testing.assert_allclose(found[d], expected, rtol=1e-5)
 
 
+def test_equal_draws_share_their_ranks_at_random():
+    rng = np.random.default_rng(4)
+    draws, uniform = rng.integers(0, 4, (7, 30, 2)).astype(float), rng.random((7, 30, 2))
+    draws[:, :4, 0] = 1.0  # all the same
+    draws[:, 4] = rng.normal(size=(7, 2))  # all different
+    found = exchanged_pit(draws, uniform)
+    for d in range(7):
+        expected = pit(np.delete(draws, d, axis=0), draws[d], uniform[d])
+        np.testing.assert_allclose(found[d], expected, rtol=1e-5)
+
+
 def test_ks_agrees_with_scipy():
     values = np.random.default_rng(2).beta(1.2, 1, 500)
     expected = stats.kstest(values, "uniform").statistic

@@ -94,6 +94,22 @@ def test_p_values_of_counts_are_not_too_small():
     assert chi2.isf(0.01 / 3, 10) > chi2.isf(0.01, 10)
 
 
+def test_bins_in_which_all_or_none_are_detected_do_not_reject_the_true_probability():
+    """Their squared misses are no variance: it would be a thousand times too small."""
+    p_values = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        rows = toy_injections(40_000, 300 + seed)
+        rows["condition"][:, :3] = rng.uniform(20, 27, (40_000, 1))
+        probability = toy_probability(rows["condition"])
+        rows["detected"] = (rng.random(40_000) < probability).astype("int64")
+        _, statistics = judged(rows, probability, simulations=20)
+        table = statistics["completeness"]["true_mag_i"]
+        assert {0.0, 1.0} <= set(table["detected"][table["judged"]])
+        p_values.append(statistics["counts"]["p_value"])
+    assert min(p_values) > 0.01
+
+
 def test_a_small_sample_is_judged_by_its_fullest_bin():
     rows = toy_injections(200, 3)
     _, statistics = judged(rows, toy_probability(rows["condition"]))

@@ -64,8 +64,10 @@ def test_steps_are_bounded_by_epochs(fit, caplog):
     assert epochs == 60
 
 
-@pytest.mark.parametrize(("rows", "decay"), [(8_000, 0.5), (80_000, 0.25)])
-def test_decay_follows_the_rows_and_ends_before_the_fit(rows, decay, monkeypatch):
+@pytest.mark.parametrize(
+    ("rows", "decay", "epochs"), [(8_000, 0.5, 5), (80_000, 0.25, 5), (40_000, 0.5, 1)]
+)
+def test_decay_follows_the_rows_and_ends_before_the_fit(rows, decay, epochs, monkeypatch):
     made = []
     averaging_adam = generator_fit._averaging_adam
 
@@ -81,7 +83,7 @@ def test_decay_follows_the_rows_and_ends_before_the_fit(rows, decay, monkeypatch
 
     monkeypatch.setattr(generator_fit, "_averaging_adam", watched)
     monkeypatch.setattr(generator_fit, "_Advance", Watch)
-    steps = rows // 2_000 * 5
+    steps = rows // 2_000 * epochs
     settings = replace(SETTINGS, batch_size=1_000, likelihood_steps=steps)
     _fitted(settings, toy_rows(rows, 1), toy_rows(100, 2))
     np.testing.assert_allclose(seen, np.repeat([decay, 0.0], [steps * 4 // 5, steps // 5]))

@@ -69,6 +69,14 @@ def test_excess_over_the_oracle(stretch, differs):
     assert gap == pytest.approx(excess["value"], abs=0.05)
 
 
+def test_one_region_has_no_standard_error():
+    rows = held_out(300, with_oracle=False)
+    both, scores = scored(rows, KnownEmulator())
+    one = RegionBootstrap(np.zeros(300, "int64"))
+    found = energy_statistics(SCHEMA, rows, scores, both, one)["emulator"]
+    assert np.isnan(found["standard_error"])
+
+
 def test_without_oracle_the_null_is_the_draws_own():
     rows = held_out(4000, with_oracle=False)
     both, scores = scored(rows, KnownEmulator())

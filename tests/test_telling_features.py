@@ -6,8 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from balrog_keras.bootstrap import RegionBootstrap
+from balrog_keras.classifier_features import feature_names, features
 from balrog_keras.telling_features import _fall, _placements, feature_groups, telling_features
-from balrog_keras.two_sample import auc, feature_names, features
+from balrog_keras.two_sample import auc
 
 ROWS = 1_500
 

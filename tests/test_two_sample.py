@@ -5,12 +5,12 @@ from sklearn.metrics import roc_auc_score
 
 from balrog_keras import threads
 from balrog_keras.bootstrap import RegionBootstrap
+from balrog_keras.classifier_features import features
 from balrog_keras.two_sample import (
     CLASSIFIERS,
     auc,
     auc_table,
     c2st_statistics,
-    features,
     out_of_fold_scores,
 )
 
@@ -44,15 +44,6 @@ def test_auc_agrees_with_sklearn():
 
 def test_auc_below_half_stays_below():
     assert auc(np.array([2.0, 3.0]), np.array([0.0, 1.0]))[0] == 0.0
-
-
-def test_features_hold_what_they_should():
-    condition = conditions(4, 0)
-    measured = measure(condition, [1])
-    found = seen(condition, measured)
-    assert found.shape == (4, 6 + 3 + 3 + 3 + 2)
-    location, scale = location_scale(condition)
-    np.testing.assert_allclose(found[:, 12:15], (measured - location) / scale, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

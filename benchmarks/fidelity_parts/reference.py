@@ -18,9 +18,10 @@ from fidelity_parts.data import checksum
 from fidelity_parts.distances import TwoSample
 
 from balrog_keras.bootstrap import RegionBootstrap
+from balrog_keras.classifier_features import features
 from balrog_keras.comparison import statistic
 from balrog_keras.held_out import HeldOut
-from balrog_keras.two_sample import auc_table, features
+from balrog_keras.two_sample import auc_table
 from data_prep.errors import BalrogError
 from data_prep.files import atomic_path, write_json
 from data_prep.manifest import Manifest
