@@ -57,33 +57,34 @@ def exchanged_pit(draws: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     -------
     float32 array, shape (D, N, M)
     """
-    count = len(draws)
-    order = np.argsort(draws, axis=0)
-    ordered = np.take_along_axis(draws, order, axis=0)
-    uniform = np.asarray(uniform, np.float32)
-    rank = np.empty(draws.shape, np.float32)
-    places = np.arange(count, dtype=np.float32).reshape(-1, 1, 1)
-    np.put_along_axis(rank, order, np.broadcast_to(places, draws.shape), axis=0)
-    rank += uniform
-    tied = (ordered[1:] == ordered[:-1]).any(axis=0)
+    # Sorting along contiguous numbers is several times faster.
+    values, jitter = (np.ascontiguousarray(np.moveaxis(a, 0, -1)) for a in (draws, uniform))
+    count = values.shape[-1]
+    order = np.argsort(values, axis=-1)
+    ordered = np.take_along_axis(values, order, axis=-1)
+    rank = np.empty(values.shape, np.float32)
+    places = np.broadcast_to(np.arange(count, dtype=np.float32), values.shape)
+    np.put_along_axis(rank, order, places, axis=-1)
+    rank += jitter.astype(np.float32, copy=False)
+    tied = (ordered[..., 1:] == ordered[..., :-1]).any(axis=-1)
     if tied.any():
-        rank[:, tied] = _tied_rank(ordered[:, tied], order[:, tied], uniform[:, tied])
+        rank[tied] = _tied_rank(ordered[tied], order[tied], jitter[tied])
     rank /= np.float32(count)
-    return rank
+    return np.moveaxis(rank, -1, 0)
 
 
 def _tied_rank(ordered: np.ndarray, order: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """Draws below each draw, and a random share of those equal to it and itself: (D, n)."""
-    count = len(ordered)
-    place = np.arange(count)[:, None]
-    differs = ordered[1:] != ordered[:-1]
-    edge = np.ones((1, ordered.shape[1]), bool)
-    first = np.maximum.accumulate(np.where(np.concatenate([edge, differs]), place, 0))
-    ends = np.where(np.concatenate([differs, edge]), place + 1, count)
-    size = np.minimum.accumulate(ends[::-1])[::-1] - first
+    """Draws below each draw, and a random share of those equal to it and itself: (n, D)."""
+    rows, count = ordered.shape
+    place, edge = np.arange(count), np.ones((rows, 1), bool)
+    differs = ordered[:, 1:] != ordered[:, :-1]
+    first = np.where(np.concatenate([edge, differs], axis=1), place, 0)
+    first = np.maximum.accumulate(first, axis=1)
+    end = np.where(np.concatenate([differs, edge], axis=1), place + 1, count)
+    end = np.minimum.accumulate(end[:, ::-1], axis=1)[:, ::-1]
     rank, equal = np.empty(order.shape, np.float32), np.empty(order.shape, np.float32)
-    np.put_along_axis(rank, order, first.astype(np.float32), axis=0)
-    np.put_along_axis(equal, order, size.astype(np.float32), axis=0)
+    np.put_along_axis(rank, order, first.astype(np.float32), axis=1)
+    np.put_along_axis(equal, order, (end - first).astype(np.float32), axis=1)
     tied: np.ndarray = rank + uniform * equal
     return tied
 
