@@ -145,6 +145,26 @@ class Run:
         BalrogError
             If the run exists and is not to be replaced, or what is there is no run.
         """
+        self.require_free(overwrite)
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
+        for path, content in ((self.data, asdict(data)), (self.config, settings.to_dict())):
+            with atomic_path(path) as partial:
+                partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def require_free(self, overwrite: bool) -> None:
+        """Refuse what :meth:`start` would refuse, and change nothing.
+
+        Parameters
+        ----------
+        overwrite : bool
+            Replace an older run of this name.
+
+        Raises
+        ------
+        BalrogError
+            If the run exists and is not to be replaced, or what is there is no run.
+        """
         if self.directory.exists() and any(self.directory.iterdir()):
             if not overwrite:
                 raise BalrogError(
@@ -152,10 +172,6 @@ class Run:
                     "--name, or replace it with --overwrite"
                 )
             self._require_run()
-            shutil.rmtree(self.directory)
-        for path, content in ((self.data, asdict(data)), (self.config, settings.to_dict())):
-            with atomic_path(path) as partial:
-                partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
     def _require_run(self) -> None:
         """Never delete what is no run.

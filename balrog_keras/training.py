@@ -89,13 +89,15 @@ def train(
     Raises
     ------
     BalrogError
-        For bad shards, a run that exists or differs or that another process is training, an
-        emulator that cannot be fine-tuned, or a loss that became NaN or infinite.
+        For bad shards, a name that is no file name, a run that exists or differs or that another
+        process is training, an emulator that cannot be fine-tuned, or a loss that became NaN or
+        infinite.
     Interrupted
         After SIGINT or SIGTERM; a checkpoint has been written.
     OSError
         If the run or the emulator cannot be written; the run can be resumed.
     """
+    _require_name(name)
     spread = open_strategy(strategy)
     manifest, destination = Manifest.load(shards), linked_place(Path(saved_models) / name)
     _require_free(destination)
@@ -115,12 +117,14 @@ def train(
         if resume:
             run.check_same(settings, data)
         elif chief:
+            run.require_free(overwrite)
+        # Rows that will not do are refused before a run is begun, or an older one replaced.
+        rows = Rows.of(Path(shards), settings)
+        batches_in_epoch(rows.training.rows, settings.critic_steps * settings.batch_size)
+        if chief and not resume:
             run.start(settings, data, overwrite)
         wait_for_all(spread)
         with _logged(run, chief), tensorflow_file_errors(_GO_ON):
-            rows = Rows.of(Path(shards), settings)
-            # Found out now, not after the fits that come before the first step.
-            batches_in_epoch(rows.training.rows, settings.critic_steps * settings.batch_size)
             trained = _train_members(
                 rows, manifest, run, settings, data, base, spread, on_validation
             )
@@ -145,7 +149,7 @@ def train(
 @contextmanager
 def _only_writer(run: Path, destination: Path) -> Iterator[None]:
     """Keep other processes off the run and, from the start, off where its emulator goes."""
-    fresh = not destination.parent.exists()
+    fresh = [place for place in (run.parent, destination.parent) if not place.exists()]
     try:
         with (
             locked(run, "choose another --name"),
@@ -153,9 +157,18 @@ def _only_writer(run: Path, destination: Path) -> Iterator[None]:
         ):
             yield
     finally:
-        if fresh:
-            with suppress(OSError):  # it is not empty: something was exported
-                destination.parent.rmdir()
+        for place in fresh:
+            with suppress(OSError):  # it is not empty: something was trained or exported
+                place.rmdir()
+
+
+def _require_name(name: str) -> None:
+    """A run and its emulator are directories of this name, and nothing else's."""
+    if not name.strip() or name != name.strip() or name.startswith(".") or set(name) & set("/\\\0"):
+        raise BalrogError(
+            "--name must be a file name that does not start with a dot, without slashes, or spaces "
+            f"at its ends; found {name!r}. Other places are chosen with --runs and --saved_models"
+        )
 
 
 def _require_free(destination: Path) -> None:

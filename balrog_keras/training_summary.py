@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,9 +107,10 @@ def _worst(scores: Mapping[str, Any], quantity: str, right: float) -> str:
 
 def _places(run: Run, bundle: Path, shards: Path) -> list[str]:
     tensorboard = run.tensorboard if run.tensorboard.is_dir() else run.directory
+    evaluation = bundle, "--data", shards, "--out", run.directory / "evaluation"
     return [
         f"  run (settings, log)   {run.directory}",
-        f"  curves and figures    tensorboard --logdir {tensorboard}",
+        f"  curves and figures    tensorboard --logdir {shlex.quote(str(tensorboard))}",
         f"  emulator              {bundle}",
-        f"next: python evaluate.py {bundle} --data {shards} --out {run.directory / 'evaluation'}",
+        f"next: python evaluate.py {shlex.join(map(str, evaluation))}",
     ]

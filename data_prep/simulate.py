@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import os
+import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -154,13 +155,14 @@ def _report(out: Path, counts: dict[str, int], settings: SimulateSettings) -> No
         out,
         *(f"{counts[name]:,}" for name in shown),
     )
+    there = shlex.quote(str(out))
     command = (
         f"python -m data_prep prepare --preset des-y3-sof "
-        f"--catalog {out}/balrog_matched_catalog.fits "
-        f"--detection {out}/balrog_detection_catalog.fits --maps {out}/maps --out SHARDS"
+        f"--catalog {there}/balrog_matched_catalog.fits "
+        f"--detection {there}/balrog_detection_catalog.fits --maps {there}/maps --out SHARDS"
     )
     if settings.replicate:
-        command += f" --replicate {out}/replicate_matched_catalog.fits"
+        command += f" --replicate {there}/replicate_matched_catalog.fits"
     logger.info("next: %s", command)
 
 

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from toy import write_toy_shards
 
 from balrog_keras.callbacks import StopOnSignal
 from balrog_keras.config import Settings
+from balrog_keras.runs import Run, RunData
 from balrog_keras.training import Interrupted, train
 from data_prep.errors import BalrogError
 from data_prep.locks import locked
@@ -170,6 +172,30 @@ def test_nan_stops_with_step_and_good_checkpoint(tmp_path, toy_shards, hasty_set
     with pytest.raises(BalrogError, match=r"critic's loss.*at step 30;.*good checkpoint is.*-20"):
         train(toy_shards, "toy", hasty_settings, tmp_path / "runs", tmp_path / "saved_models")
     assert not (tmp_path / "saved_models").exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_refused_rows_begin_and_replace_no_run(tmp_path, toy_shards, hasty_settings, overwrite):
+    """What is to be changed can be changed and tried again at once; the old run is still there."""
+    kept = tmp_path / "runs/again/checkpoints/old"
+    if overwrite:
+        data = RunData(shards=str(toy_shards), manifest_sha256="0" * 64)
+        Run(tmp_path / "runs/again").start(hasty_settings, data, False)
+        kept.parent.mkdir()
+        kept.write_text("weights")
+    places = tmp_path / "runs", tmp_path / "saved_models"
+    with pytest.raises(BalrogError, match="lower batch_size"):
+        train(toy_shards, "again", replace(hasty_settings, batch_size=10**6), *places,
+              overwrite=overwrite)  # fmt: skip
+    assert kept.is_file() if overwrite else not (tmp_path / "runs").exists()
+    assert not (tmp_path / "saved_models").exists()
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "../up", "a/b", ".hidden", "end "])
+def test_names_that_are_no_file_names(tmp_path, toy_shards, hasty_settings, name):
+    with pytest.raises(BalrogError, match="--name must be a file name"):
+        train(toy_shards, name, hasty_settings, tmp_path / "runs", tmp_path / "saved_models")
+    assert not any(tmp_path.iterdir())
 
 
 def test_too_few_rows_says_what_to_change(tmp_path):

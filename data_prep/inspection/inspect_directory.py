@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def describe_emulator(directory: Path) -> list[str]:
     return [
         str(directory),
         *fields([("emulator", "exported by training; it is no input of data_prep")]),
-        f"next: python -m balrog_keras info {directory}",
+        f"next: python -m balrog_keras info {shlex.quote(str(directory))}",
     ]
 
 
@@ -60,7 +61,7 @@ def describe_shards(directory: Path) -> list[str]:
         *table(("split", "rows", "files"), splits, "lrr"),
         "",
         *table(("column", "group", "unit"), columns),
-        f"next: python -m data_prep verify {directory}",
+        f"next: python -m data_prep verify {shlex.quote(str(directory))}",
     ]
 
 

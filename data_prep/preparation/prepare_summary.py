@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from data_prep.manifest import Manifest
 
 __all__ = ["summary"]
@@ -31,7 +33,8 @@ def summary(manifest: Manifest) -> str:
     )
     if parents["crossing"]:
         lines.append("  a model may remember these; --split sky+parent drops the rows that cross")
-    lines.append(f"next: python train.py --data {manifest.directory} --name NAME")
+    directory = shlex.quote(str(manifest.directory))
+    lines.append(f"next: python train.py --data {directory} --name NAME")
     return "\n".join(lines)
 
 
