@@ -6,7 +6,7 @@ import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from balrog_keras.allocator import keep_freed_memory
 from balrog_keras.config import Settings
@@ -63,7 +63,7 @@ def _parser() -> Any:
     )
     add(
         "--strategy",
-        type=Literal["none", "mirrored", "multiworker"],
+        choices=("none", "mirrored", "multiworker"),
         default="none",
         help="spread training over the devices of this machine, or over the workers of TF_CONFIG",
     )

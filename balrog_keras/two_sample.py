@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from typing import Any
-from warnings import catch_warnings, simplefilter
+from warnings import catch_warnings, filterwarnings, simplefilter
 
 import numpy as np
 
@@ -150,9 +150,13 @@ def _fitted(real: np.ndarray, emulated: np.ndarray, classifier: str, train: np.n
 
 @contextmanager
 def _length_is_meant() -> Iterator[None]:
-    """No warning that the network's training, cut at a fixed length, has not converged."""
+    """No warning that the network's training, cut at a fixed length, has not converged.
+
+    Nor that a batch is larger than a small sample, which is then one batch.
+    """
     with catch_warnings():
         simplefilter("ignore", require("sklearn.exceptions", "report").ConvergenceWarning)
+        filterwarnings("ignore", "Got `batch_size`", UserWarning)
         yield
 
 

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -165,6 +166,11 @@ def complete(
         parser = commands[command]
     made = parser()
     if not isinstance(made, CommandParser):
+        for action in made._actions:
+            choices = typing.get_args(getattr(action, "_typehint", None))
+            # For a Literal jsonargparse prints its type, and nothing that a shell can complete.
+            if choices and all(isinstance(choice, str) for choice in choices):
+                action.choices = choices
         made.parse_args([])  # jsonargparse answers by itself, and ends
     for action in made._actions:
         if action.dest in ("preset", "cuts_of"):

@@ -178,6 +178,8 @@ def _completions(line, program, tmp_path):
     [
         ("balrog-keras ma", "balrog_keras", {"maps", "magnification"}),
         ("balrog-keras train --critic_st", "balrog_keras", {"--critic_steps"}),
+        ("balrog-keras train --generator_activation g", "balrog_keras", {"gelu"}),
+        ("balrog-keras train --strategy m", "balrog_keras", {"mirrored", "multiworker"}),
         ("python -m balrog_keras maps --ns", "balrog_keras", {"--nside"}),
         ("balrog-data-prep prepare --preset des-y3-m", "data_prep",
          {"des-y3-metacal", "des-y3-metacal-lensing"}),

@@ -62,6 +62,12 @@ def test_same_seed_same_scores(name):
     np.testing.assert_array_equal(first, again)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_small_sample_warns_of_nothing(name):
+    out_of_fold_scores(*world(200)[:2], name)
+
+
 def test_same_scores_on_any_number_of_cores(monkeypatch):
     pair = world(400)[:2]
     bootstrap = RegionBootstrap(np.arange(400) % 7, replicates=5)
