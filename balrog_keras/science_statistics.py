@@ -261,6 +261,11 @@ def _selections(
     worst = worst_ratio(real, emulated, list(selections), region, *choice)
     if worst:
         result["selected_fraction"] = {"interval": None, **worst}
+    else:
+        logger.warning(
+            "counts after a selection are not judged: hardly a test row passes %s",
+            " or ".join(selections),
+        )
     if here.redshift is not None and null.redshift is not None:
         both = []
         for side, redshift in ((here, here.redshift), (null, null.redshift)):

@@ -93,7 +93,7 @@ def test_tables_and_figures_are_made_of_them(science):
     assert "meas_mag_i &lt;" in html
 
 
-def test_true_redshifts_of_what_is_selected():
+def test_true_redshifts_of_what_is_selected(caplog):
     columns = (Column("true_mag_r", "mag", "truth"), Column("true_redshift", "1", "truth"),
                Column("meas_mag_r", "mag", "measured", reference="true_mag_r"))  # fmt: skip
     schema = Schema("z", ("r",), columns)
@@ -109,6 +109,9 @@ def test_true_redshifts_of_what_is_selected():
 
     cuts = {"bright": read_cuts(["meas_mag_r < 23"], schema)}
     known = SimpleNamespace(schema=schema, held_out=SimpleNamespace(region=np.arange(4_000) % 40))
+    none = {"none": read_cuts(["meas_mag_r < 3"], schema)}
+    assert "selected_fraction" not in _selections(known, side(real), side(same), none, (20, 0))
+    assert "hardly a test row passes none" in caplog.text
     found = _selections(known, side(same - 0.5), side(same), cuts, (20, 0))
     assert found["selected_fraction"]["p_value"] == 1 / 21
     assert found["selected_fraction"]["signed"] == pytest.approx(1 / 6, abs=0.03)
