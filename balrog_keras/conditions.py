@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from balrog_keras.draw_keys import row_ids
 from data_prep.errors import BalrogError, did_you_mean
 from data_prep.schema import Schema
 from data_prep.survey_maps import SurveyMaps
@@ -185,14 +186,8 @@ def row_ids_of(row_id: Any, rows: int, first: int = 0) -> np.ndarray:
     Raises
     ------
     BalrogError
-        If they are not whole numbers, or not one for each row.
+        If they are not whole numbers of int64, one for each row, or some are masked.
     """
     if row_id is None:
         return np.arange(first, first + rows, dtype=np.int64)
-    ids = np.asarray(row_id)
-    if ids.shape != (rows,) or ids.dtype.kind not in "iu":
-        raise BalrogError(
-            f"row ids must be {rows:,} whole numbers (int64), found shape {ids.shape}, "
-            f"dtype {ids.dtype}"
-        )
-    return ids.astype(np.int64)
+    return row_ids(row_id, rows)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from balrog_keras.bundle import lacks, read_description, verify
-from balrog_keras.draw_keys import draw_keys, member_input
+from balrog_keras.draw_keys import checked_keys, draw_keys, member_input
 from balrog_keras.endpoints import Endpoints
 from balrog_keras.saved_model import load_saved_model
 from data_prep.errors import BalrogError
@@ -107,10 +107,10 @@ class Emulator:
         Raises
         ------
         BalrogError
-            If a shape is wrong, or there is no such member or realization.
+            If a shape is wrong, a key no whole number, or there is no such member or realization.
         """
         names = self.schema.measured_names
-        keys = self._keys("serving_default", row_id, seed, member, draw)
+        keys = self._keys("serving_default", member, checked_keys(row_id, seed, draw, condition))
         return self._call("serving_default", condition, names, keys)
 
     def draw_detected(
@@ -133,11 +133,11 @@ class Emulator:
         Raises
         ------
         BalrogError
-            If a shape is wrong, or there is no such member or realization, or no detection model.
+            As :meth:`draw`, or if there is no detection model.
         """
         self._require_detection()
         names = (*self.schema.measured_names, "p_detect", "detected")
-        keys = self._keys("emulate_detected", row_id, seed, member, draw)
+        keys = self._keys("emulate_detected", member, checked_keys(row_id, seed, draw, condition))
         drawn = self._call("emulate_detected", condition, names, keys)
         return drawn[:, :-2], drawn[:, -2], drawn[:, -1] > 0
 
@@ -198,11 +198,11 @@ class Emulator:
         return found[:, 0], found[:, 1] > 0
 
     def _keys(
-        self, endpoint: str, row_id: np.ndarray, seed: int, member: int, draw: int
+        self, endpoint: str, member: int, keys: tuple[np.ndarray, int, int]
     ) -> Callable[[slice], dict[str, Any]]:
         """Inputs besides the conditions, for a slice of rows."""
         name, inputs = self.info["name"], self._call.inputs_of(endpoint)
-        return draw_keys(name, inputs, row_id, seed, draw, member_input(name, self.members, member))
+        return draw_keys(name, inputs, keys, member_input(name, self.members, member))
 
     def location_scale(
         self, condition: np.ndarray, member: int = 0

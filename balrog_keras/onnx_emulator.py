@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from balrog_keras.draw_keys import checked_keys, member_input
 from balrog_keras.numpy_noise import keyed_normals, keyed_uniform
 from data_prep.errors import BalrogError, require
 from data_prep.files import read_versioned_json, sha256_of
@@ -125,9 +126,10 @@ class OnnxEmulator:
         Raises
         ------
         BalrogError
-            If a shape is wrong or there is no such member.
+            If a shape is wrong, a key is no whole number, or there is no such member.
         """
-        latent = keyed_normals(seed, row_id, self.info["latent_dim"], draw)
+        ids, seed, draw = checked_keys(row_id, seed, draw, condition)
+        latent = keyed_normals(seed, ids, self.info["latent_dim"], draw)
         return self.from_latent(condition, latent, member)
 
     def draw_detected(
@@ -152,11 +154,12 @@ class OnnxEmulator:
         Raises
         ------
         BalrogError
-            If a shape is wrong, or there is no such member or no detection model.
+            As :meth:`draw`, or if there is no detection model.
         """
+        ids, seed, draw = checked_keys(row_id, seed, draw, condition)
         p_detect = self.p_detect(condition)
-        detected = keyed_uniform(seed, row_id, draw) < p_detect
-        measured = self.draw(condition, row_id, seed, member, draw)
+        detected = keyed_uniform(seed, ids, draw) < p_detect
+        measured = self.draw(condition, ids, seed, member, draw)
         measured[~detected] = np.nan
         return measured, p_detect, detected
 
@@ -199,11 +202,7 @@ class OnnxEmulator:
         BalrogError
             If a shape is wrong or there is no such member.
         """
-        if not 0 <= member < self.members:
-            raise BalrogError(
-                f"member of {self.info['name']} must be from 0 to {self.members - 1}, "
-                f"found {member}"
-            )
+        member_input(self.info["name"], self.members, member)
         latent = np.ascontiguousarray(latent, np.float32)
         expected = (len(condition), self.info["latent_dim"])
         if latent.shape != expected:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from balrog_keras.draw_keys import checked_keys, whole_number
 from data_prep.errors import BalrogError, MissingExtraError, require
 
 __all__ = ["ServedEmulator"]
@@ -106,7 +107,7 @@ class ServedEmulator:
         Raises
         ------
         BalrogError
-            If a column is missing or has another length, ids are not whole numbers, or the server
+            If a column is missing or has another length, a key is no whole number, or the server
             refuses or fails.
         """
         return self._drawn("serving_default", columns, row_id, seed, member, draw)
@@ -158,16 +159,14 @@ class ServedEmulator:
         member: int,
         draw: int,
     ) -> dict[str, np.ndarray]:
-        ids = np.asarray(row_id)
-        if ids.dtype.kind not in "iu" and ids.size:
-            raise BalrogError(f"row_id must be whole numbers, found {ids.dtype}")
+        ids, seed, draw = checked_keys(row_id, seed, draw)
         scalars = {"seed": np.int64(seed)}
-        for name, value in (("member", member), ("draw", draw)):
+        for name, value in (("member", whole_number("member", member, 0)), ("draw", draw)):
             if name in self._signature(endpoint).inputs:
                 scalars[name] = np.int64(value)
             elif value != 0:
                 raise BalrogError(f"{name} must be 0 for {self._where}, which has no other")
-        return self._call(endpoint, columns, {"row_id": ids.astype(np.int64)}, scalars)
+        return self._call(endpoint, columns, {"row_id": ids}, scalars)
 
     def _call(
         self,

@@ -95,7 +95,12 @@ def test_no_rows(client):
     [
         ({"columns": {"true_mag_r": [20.0]}}, "needs the columns fwhm_i, .*not given"),
         ({"row_id": [1, 2]}, r"one shape \(N,\)"),
-        ({"row_id": [0.5]}, "whole numbers, found float64"),
+        ({"row_id": [0.5]}, "whole numbers .*dtype float64"),
+        ({"seed": 1.9}, "seed must be .*found 1.9"),
+        ({"seed": "1"}, "seed must be .*found '1'"),
+        ({"seed": 2**63}, "seed must be a 64-bit"),
+        ({"draw": -1}, "draw must be .*found -1"),
+        ({"member": -1}, "member must be .*found -1"),
         ({"member": 2}, "(?s)INVALID_ARGUMENT: .*member must be from 0 to 1"),
     ],
 )
