@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from data_prep.errors import BalrogError
 
 __all__ = ["columns_of", "same_kind"]
 
+logger = logging.getLogger(__name__)
+
 _KINDS = "a pandas data frame, a pyarrow or astropy table, or a dict of arrays"
 
 
@@ -23,6 +26,11 @@ class _Columns(Mapping[str, np.ndarray]):
         self._names, self._read = names, read
 
     def __getitem__(self, name: str) -> np.ndarray:
+        if self._names.count(name) > 1:
+            raise BalrogError(
+                f"the table must have one column {name!r}, found {self._names.count(name)}; rename "
+                "or drop the others"
+            )
         return self._read(name)
 
     def __contains__(self, name: object) -> bool:
@@ -36,19 +44,21 @@ class _Columns(Mapping[str, np.ndarray]):
 
 
 def columns_of(table: Any, units: Mapping[str, str]) -> Mapping[str, np.ndarray]:
-    """Columns of a table as arrays, null as NaN.
+    """Columns of a table as arrays, null and masked as NaN.
 
     Parameters
     ----------
     table : pandas.DataFrame, pyarrow.Table, astropy.table.Table or mapping of str to array_like
         With N rows.
     units : mapping of str to str
-        Column -> unit wanted; a column of an astropy table in another one is converted.
+        Column -> unit wanted; a column of astropy in another one is converted. Where astropy does
+        not know one of the two, the values are taken as they are, with a warning.
 
     Returns
     -------
     mapping of str to array, shape (N,)
-        A column with a unit that cannot be converted raises BalrogError when it is asked for.
+        A column that is there twice, or has a unit that cannot be converted, raises BalrogError
+        when it is asked for.
 
     Raises
     ------
@@ -60,9 +70,9 @@ def columns_of(table: Any, units: Mapping[str, str]) -> Mapping[str, np.ndarray]
     if _is(table, "pyarrow", "Table"):
         return _Columns(table.column_names, lambda name: table[name].to_numpy())
     if _is(table, "astropy.table", "Table"):
-        return _Columns(table.colnames, lambda name: _of_astropy(table[name], name, units))
+        return _Columns(table.colnames, lambda name: _of_array(table[name], name, units))
     if isinstance(table, Mapping):
-        return _Columns(list(table), lambda name: np.asarray(table[name]))
+        return _Columns(list(table), lambda name: _of_array(table[name], name, units))
     raise BalrogError(f"the table must be {_KINDS}; found {type(table).__name__}")
 
 
@@ -104,10 +114,12 @@ def _of_series(series: Any) -> np.ndarray:
     return np.asarray(series.to_numpy())
 
 
-def _of_astropy(column: Any, name: str, units: Mapping[str, str]) -> np.ndarray:
+def _of_array(column: Any, name: str, units: Mapping[str, str]) -> np.ndarray:
+    """A column that may have a mask or a unit, as those of astropy and NumPy's masked arrays."""
     values = getattr(column, "value", column)
-    if np.any(getattr(values, "mask", False)):
-        values = values.astype(np.float64).filled(np.nan)
+    mask = getattr(values, "mask", False)
+    if isinstance(mask, np.ndarray) and mask.any():
+        values = np.where(mask, np.nan, np.asarray(getattr(values, "unmasked", values), np.float64))
     values, unit = np.asarray(values), getattr(column, "unit", None)
     return values if unit is None else _converted(values, unit, units.get(name, ""), name)
 
@@ -115,14 +127,29 @@ def _of_astropy(column: Any, name: str, units: Mapping[str, str]) -> np.ndarray:
 def _converted(values: np.ndarray, unit: Any, wanted: str, name: str) -> np.ndarray:
     from astropy import units
 
-    target = units.Unit(wanted, parse_strict="silent")
-    if not wanted or unit == target or isinstance(target, units.UnrecognizedUnit):
+    found, target = (units.Unit(each, parse_strict="silent") for each in (unit, wanted))
+    if not wanted or found == target:
         return values
+    if any(isinstance(each, units.UnrecognizedUnit) for each in (found, target)):
+        logger.warning(
+            "column %r has the unit %s, which astropy cannot convert to %s: its values are taken to "
+            "be in %s",
+            name, found, wanted, wanted,
+        )  # fmt: skip
+        return values
+    # What a survey calls a magnitude is one of the AB system.
+    magnitudes = (units.mag, units.ABmag, units.AB * units.mag)
+    if found in magnitudes and target in magnitudes:
+        return values
+    if target == units.mag and not found.is_equivalent(target):
+        target = units.ABmag
     try:
-        return np.asarray(units.Unit(unit).to(target, values))
-    except units.UnitConversionError:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(found.to(target, values))
+    except units.UnitsError:
         raise BalrogError(
-            f"column {name!r} must be in {wanted}, or in a unit that converts to it; found {unit}"
+            f"column {name!r} must be in {wanted}, or in a unit that converts to it; found "
+            f"{str(unit) or 'a pure number'}. Convert the column, or correct its unit"
         ) from None
 
 
