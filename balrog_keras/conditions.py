@@ -70,23 +70,45 @@ def open_maps(
     return SurveyMaps.find(Path(maps), sources) if sources else None
 
 
-def _column(columns: Mapping[str, np.ndarray], name: str, purpose: str) -> np.ndarray:
+def _column(
+    columns: Mapping[str, np.ndarray], name: str, purpose: str, others: Sequence[str]
+) -> np.ndarray:
+    """A column as floats; `others` are those that may have been meant."""
     if name not in columns:
         raise BalrogError(
             f"the table must have a column {name!r} {purpose}; it has "
-            f"{', '.join(map(str, columns))}{did_you_mean(name, columns)}"
+            f"{', '.join(map(str, columns))}{did_you_mean(name, others)}"
         )
     values = np.asarray(columns[name])
-    if values.ndim != 1 or values.dtype.kind in "USMm":
+    # Text that looks like numbers would be parsed, the imaginary part of complex ones dropped.
+    number = values.dtype.kind in "biufO" and not (
+        values.dtype.kind == "O" and any(isinstance(each, str | bytes) for each in values.flat)
+    )
+    if values.ndim != 1 or not number:
         raise BalrogError(
             f"column {name!r} must be numbers, one in each row; found {values.dtype}, shape "
-            f"{values.shape}"
+            f"{values.shape}; convert it, for example with .astype('float64')"
         )
     try:
         # Wide enough for every float; those that are float32 stay so.
         return values if values.dtype == np.float32 else values.astype(np.float64, copy=False)
     except (TypeError, ValueError):
-        raise BalrogError(f"column {name!r} must be numbers, found {values.dtype}") from None
+        raise BalrogError(
+            f"column {name!r} must be numbers, found {values.dtype}; convert it, for example with "
+            ".astype('float64')"
+        ) from None
+
+
+def _require_one_length(values: Mapping[str, np.ndarray]) -> None:
+    """Refuse columns of unequal length, which would be broadcast; the most common one is right."""
+    if len({len(each) for each in values.values()}) == 1:
+        return
+    rows = Counter(len(each) for each in values.values()).most_common(1)[0][0]
+    wrong = [f"{name!r} has {len(each):,}" for name, each in values.items() if len(each) != rows]
+    raise BalrogError(
+        f"columns must have one value for each of {rows:,} rows; {', '.join(wrong)}: repeat a "
+        "value that is the same everywhere, np.full(N, value)"
+    )
 
 
 def conditions_of(
@@ -120,25 +142,30 @@ def conditions_of(
     Raises
     ------
     BalrogError
-        If a column is missing or not numeric, or a position is out of range.
+        If a column is missing, not numeric or of another length than the others, or a position
+        is out of range.
     """
     schema = Schema.from_dict(info["schema"])
-    values = {c.name: _column(columns, c.name, f"({c.unit})") for c in schema.truth}
+    others = [str(name) for name in columns if name not in schema.condition_names]
+    values = {c.name: _column(columns, c.name, f"({c.unit})", others) for c in schema.truth}
     absent = [column.name for column in schema.survey if column.name not in columns]
     opened = open_maps(maps, info, absent) if absent else None
     if absent and opened is None:
+        named = ", ".join(name + did_you_mean(name, others, most=1) for name in absent)
         raise BalrogError(
-            f"the table lacks the survey properties {', '.join(absent)}; add these columns, or "
+            f"the table lacks the survey properties {named}; add these columns, or "
             "give the maps to look them up in (--maps DIR, or maps=)"
         )
     if opened is not None:
         purpose = "(degrees) for the look-up in the maps"
-        ra, dec = (_column(columns, name, purpose) for name in position)
+        ra, dec = (_column(columns, name, purpose, others) for name in position)
+        _require_one_length(values | dict(zip(position, (ra, dec), strict=True)))
         looked_up = opened.values_at(ra, dec)
         values |= {name: looked_up[name] for name in absent}
     for column in schema.survey:
         if column.name not in values:
-            values[column.name] = _column(columns, column.name, f"({column.unit})")
+            values[column.name] = _column(columns, column.name, f"({column.unit})", others)
+    _require_one_length(values)
     condition, counts = _usable(values, schema)
     if unusable is None:
         log_unusable(counts, len(condition))

@@ -132,8 +132,8 @@ def _converted(values: np.ndarray, unit: Any, wanted: str, name: str) -> np.ndar
         return values
     if any(isinstance(each, units.UnrecognizedUnit) for each in (found, target)):
         logger.warning(
-            "column %r has the unit %s, which astropy cannot convert to %s: its values are taken to "
-            "be in %s",
+            "column %r has the unit %s, which astropy cannot convert to %s: its values are taken "
+            "to be in %s",
             name, found, wanted, wanted,
         )  # fmt: skip
         return values

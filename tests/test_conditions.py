@@ -71,6 +71,46 @@ def test_value_that_float32_cannot_hold_is_unusable(value):
     assert np.isnan(conditions_of(columns, INFO)).any(axis=1).nonzero()[0].tolist() == [7]
 
 
+@pytest.mark.parametrize("rows", [1, 0, 19])
+def test_columns_of_unequal_length_are_named(rows):
+    columns = _columns() | {"fwhm_r": np.ones(rows), "sky_noise_i": np.ones(rows)}
+    message = f"each of 20 rows; 'fwhm_r' has {rows}, 'sky_noise_i' has {rows}: repeat"
+    with pytest.raises(BalrogError, match=message):
+        conditions_of(columns, INFO)
+
+
+def test_positions_of_another_length_are_named(tmp_path):
+    write_partial_map(tmp_path / "r_fwhm.fits", [1, 2], [1.0, 2.0], nside=8, unit="arcsec")
+    columns = _columns() | {"ra": np.zeros(20), "dec": np.zeros(1)}
+    del columns["fwhm_r"]
+    with pytest.raises(BalrogError, match="'dec' has 1"):
+        conditions_of(columns, INFO | {"map_patterns": {"fwhm_r": ["r_fwhm"]}}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.full(20, "20.5"), np.full(20, b"20.5"), np.full(20, "20.5", object), np.full(20, 20 + 1j)],
+)
+def test_what_only_looks_like_numbers_is_refused(values):
+    with pytest.raises(BalrogError, match="'true_mag_r' must be numbers.*found .*convert it"):
+        conditions_of(_columns() | {"true_mag_r": values}, INFO)
+
+
+def test_numbers_of_any_other_kind_will_do():
+    for values in (np.full(20, 20, object), np.full(20, 20, ">i2"), [20.0] * 20):
+        assert (conditions_of(_columns() | {"true_mag_r": values}, INFO)[:, 0] == 20).all()
+
+
+def test_a_misspelt_condition_is_suggested_but_no_other_condition():
+    columns = _columns()
+    columns["FWHM_R"], columns["True_Mag_z"] = columns.pop("fwhm_r"), columns["true_mag_z"]
+    with pytest.raises(BalrogError, match=r"properties fwhm_r \(did you mean FWHM_R\?\); add"):
+        conditions_of(columns, INFO)
+    del columns["true_mag_z"]
+    with pytest.raises(BalrogError, match=r"'true_mag_z' .*\(did you mean True_Mag_z\?\)$"):
+        conditions_of(columns, INFO)
+
+
 def test_row_numbers_continue():
     np.testing.assert_array_equal(row_ids_of(None, 3, first=5), [5, 6, 7])
     assert row_ids_of(np.array([1, 2], "uint8"), 2).dtype == np.int64
