@@ -37,6 +37,8 @@ def unit_columns(schema: Schema, units: Sequence[str]) -> dict[str, tuple[Column
         If a unit is unknown, no measured column is a brightness, or one has no zero point or
         softening to convert it with.
     """
+    if isinstance(units, str):
+        raise BalrogError(f"units must be a sequence, such as ({units!r},); found {units!r}")
     wrong = [unit for unit in units if unit not in PHOTOMETRIC_UNITS]
     if wrong:
         raise BalrogError(

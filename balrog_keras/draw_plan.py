@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from balrog_keras.brightness_units import in_units, unit_columns
+from balrog_keras.draw_keys import whole_number
 from data_prep.errors import BalrogError
 
 if TYPE_CHECKING:
@@ -87,10 +88,8 @@ class DrawPlan:
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise BalrogError(f"layout must be {' or '.join(LAYOUTS)}, found {self.layout!r}")
-        if self.realizations < 1:
-            raise BalrogError(f"realizations must be at least 1, found {self.realizations}")
-        if not -(2**63) <= self.seed < 2**63:
-            raise BalrogError(f"seed must be a 64-bit whole number, found {self.seed}")
+        whole_number("realizations", self.realizations, 1)
+        whole_number("seed", self.seed)
 
     @property
     def with_detection(self) -> bool:

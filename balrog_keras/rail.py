@@ -7,13 +7,15 @@ This module needs it to be imported at all, because the stages are classes of it
 from __future__ import annotations
 
 import secrets
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from balrog_keras.distributed_cache import description_sha256, loaded_emulator
-from data_prep.errors import BalrogError, require
+from data_prep.errors import BalrogError, did_you_mean, require
 
 if TYPE_CHECKING:
     import pandas
@@ -74,8 +76,8 @@ class BalrogNoisifier(_RunByCeci, Noisifier):
     Raises
     ------
     BalrogError
-        When run, if a column is missing or would be overwritten unasked, or the emulator is
-        damaged.
+        When run, if a column is missing or would be overwritten unasked, two get one name, or the
+        emulator is damaged.
     """
 
     name = "BalrogNoisifier"
@@ -139,6 +141,11 @@ class BalrogSelector(_RunByCeci, Selector):
         return detected.astype(np.int64)
 
 
+def _named(names: Iterable[str], known: Iterable[Any]) -> str:
+    """Names, each with what may have been meant instead."""
+    return ", ".join(f"{name}{did_you_mean(name, known, most=1)}" for name in names)
+
+
 def _loaded(directory: str) -> Emulator:
     place = str(Path(directory).resolve())
     return loaded_emulator(place, description_sha256(place))
@@ -152,6 +159,12 @@ def _data_frame(data: Any) -> pandas.DataFrame:
             "the input must be a pandas data frame, as RAIL reads it from Parquet; found "
             f"{type(data).__name__}"
         )
+    twice = sorted({str(name) for name in data.columns[data.columns.duplicated()]})
+    if twice:
+        raise BalrogError(
+            f"columns of the input must have distinct names, found {', '.join(twice)} more than "
+            "once: rename or drop the others"
+        )
     return data
 
 
@@ -164,18 +177,22 @@ def _drawn(
     if unknown:
         raise BalrogError(
             f"columns must name conditions of the emulator, {', '.join(schema.condition_names)}; "
-            f"found {', '.join(unknown)}"
+            f"found {_named(unknown, schema.condition_names)}"
         )
     sources = {name: config.columns.get(name, name) for name in schema.condition_names}
     sources |= {"ra": config.ra_col, "dec": config.dec_col}
     table = {name: data[source] for name, source in sources.items() if source in data}
-    absent = [config.columns[name] for name in config.columns if name not in table]
+    in_maps = {column.name for column in schema.survey} if config.maps else set()
+    needed = [name for name in schema.condition_names if name not in in_maps - set(config.columns)]
+    absent = [sources[name] for name in needed if name not in table]
     ids = [config.row_id_col] if config.row_id_col else []
     absent += [name for name in ids if name not in data]
     if absent:
+        others = [name for name in data if name not in sources.values()]
         raise BalrogError(
-            f"the input must have the columns {', '.join(absent)}, which the configuration names; "
-            f"it has {', '.join(map(str, data.columns))}"
+            f"the input must have the columns {_named(absent, others)}; it has "
+            f"{', '.join(map(str, data.columns))}. Name those that it has in columns (condition: "
+            "column) and row_id_col, or give maps for survey properties"
         )
     seed = config.seed
     if seed is None:
@@ -192,12 +209,18 @@ def _drawn(
 
 
 def _require_free(data: Any, names: dict[str, str], renamed: dict[str, str]) -> None:
-    """Demand that no column is overwritten unless ``output_columns`` says so, and none unknown."""
+    """Demand that ``output_columns`` names what is drawn, and each column that is overwritten."""
     unknown = [name for name in renamed if name not in names]
     if unknown:
         raise BalrogError(
             f"output_columns must name columns that are drawn, {', '.join(names)}; found "
-            f"{', '.join(unknown)}"
+            f"{_named(unknown, names)}"
+        )
+    twice = {new for new, uses in Counter(names.values()).items() if uses > 1}
+    if twice:
+        same = ", ".join(f"{old} -> {new}" for old, new in names.items() if new in twice)
+        raise BalrogError(
+            f"drawn columns must have distinct names, found {same}; see output_columns"
         )
     taken = [new for old, new in names.items() if old not in renamed and new in data]
     if taken:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from balrog_keras.draw_keys import checked_keys, whole_number
-from data_prep.errors import BalrogError, MissingExtraError, require
+from data_prep.errors import BalrogError, MissingExtraError, did_you_mean, require
 
 __all__ = ["ServedEmulator"]
 
@@ -180,7 +180,9 @@ class ServedEmulator:
         names = sorted(signature.inputs.keys() - keys.keys() - scalars.keys())
         missing = [name for name in names if name not in columns]
         if missing:
-            raise BalrogError(f"{self._where} needs the columns {', '.join(missing)}, not given")
+            others = [str(name) for name in columns if name not in names]
+            named = ", ".join(name + did_you_mean(name, others, most=1) for name in missing)
+            raise BalrogError(f"{self._where} needs the columns {named}, not given")
         arrays = {**{name: np.asarray(columns[name], np.float32) for name in names}, **keys}
         shapes = {name: array.shape for name, array in arrays.items()}
         shape = next(iter(shapes.values()))

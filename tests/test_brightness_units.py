@@ -46,6 +46,11 @@ def test_other_columns_and_the_own_unit_are_left_alone():
     assert new == {"meas_r_nJy", "meas_i_nJy"}
 
 
+def test_one_unit_must_be_a_sequence_too():
+    with pytest.raises(BalrogError, match=r"such as \('nJy',\); found 'nJy'"):
+        unit_columns(toy_schema(), "nJy")
+
+
 def test_finite_wherever_the_draw_is():
     values = np.array([-3e38, -2000, 2000, 3e38], "float32")
     found = in_units({"meas": values}, unit_columns(_schema("asinh mag", **ASINH), ("flux", "mag")))

@@ -83,7 +83,12 @@ def test_domain_is_flagged_and_unusable_rows_are_not_counted_as_outside():
     ("settings", "message"),
     [({"layout": "tall"}, "long or wide, found .tall."),
      ({"realizations": 0}, "at least 1, found 0"),
-     ({"seed": 2**63}, "64-bit")],
+     ({"realizations": 2.5}, "realizations must be .*found 2.5"),
+     ({"realizations": "2"}, "realizations must be .*found '2'"),
+     ({"seed": 2**63}, "64-bit"),
+     ({"seed": 1.7}, "seed must be .*found 1.7"),
+     ({"seed": "1"}, "seed must be .*found '1'"),
+     ({"seed": None}, "seed must be .*found None")],
 )  # fmt: skip
 def test_impossible_plans(settings, message):
     with pytest.raises(BalrogError, match=message):

@@ -99,9 +99,16 @@ def test_selector_keeps_those_that_are_detected(emulator, sample):
     [
         ({"columns": {"true_mag_q": "mag_r"}}, "conditions of the emulator.*found true_mag_q"),
         ({"columns": {**NAMES, "true_mag_r": "mag_g"}}, "must have the columns mag_g"),
-        ({"columns": {}}, "must have a column 'true_mag_r'"),
-        ({"row_id_col": "objectId"}, "must have the columns objectId"),
+        ({"columns": {}}, r"the columns true_mag_r \(did you mean mag_r\?\), true_mag_i"),
+        ({"columns": {**NAMES, "fwhm_R": "fwhm_r"}}, r"found fwhm_R \(did you mean fwhm_r\?\)"),
+        ({"columns": {**NAMES, "fwhm_r": "FWHM"}, "maps": "maps"}, "must have the columns FWHM"),
+        ({"row_id_col": "ID"}, r"must have the columns ID \(did you mean id\?\)"),
         ({"output_columns": {"meas_mag_g": "mag_g"}}, "columns that are drawn.*found meas_mag_g"),
+        (
+            {"output_columns": {"meas_mag_r": "meas_mag_i"}},
+            "distinct names, found meas_mag_r -> meas_mag_i, meas_mag_i -> meas_mag_i",
+        ),
+        ({"output_columns": {"meas_mag_r": "x", "meas_mag_z": "x"}}, "meas_mag_r -> x, meas_mag_z"),
         ({"emulator": "nowhere"}, "no exported emulator"),
         ({"member": 3}, "member of mini-balrog must be from 0 to 0"),
     ],
@@ -118,6 +125,8 @@ def test_nothing_is_overwritten_unasked(sample):
         stage(sample.assign(meas_mag_r=0.0))
     with pytest.raises(BalrogError, match="pandas data frame"):
         stages.BalrogSelector.make_stage(name="dict", **COMMON)({"mag_r": np.ones(3)})
+    with pytest.raises(BalrogError, match="distinct names, found mag_r more than once"):
+        stage(pd.concat([sample, sample[["mag_r"]]], axis=1))
 
 
 def test_without_rail_the_extra_is_named(monkeypatch):

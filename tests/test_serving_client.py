@@ -94,6 +94,10 @@ def test_no_rows(client):
     ("change", "message"),
     [
         ({"columns": {"true_mag_r": [20.0]}}, "needs the columns fwhm_i, .*not given"),
+        (
+            {"columns": dict.fromkeys([*NAMES[1:], NAMES[0].upper()], [20.0])},
+            r"needs the columns true_mag_r \(did you mean TRUE_MAG_R\?\), not given",
+        ),
         ({"row_id": [1, 2]}, r"one shape \(N,\)"),
         ({"row_id": [0.5]}, "whole numbers .*dtype float64"),
         ({"seed": 1.9}, "seed must be .*found 1.9"),
