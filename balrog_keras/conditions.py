@@ -217,4 +217,4 @@ def row_ids_of(row_id: Any, rows: int, first: int = 0) -> np.ndarray:
     """
     if row_id is None:
         return np.arange(first, first + rows, dtype=np.int64)
-    return row_ids(row_id, rows)
+    return row_ids(row_id, rows, first)

@@ -47,7 +47,7 @@ def whole_number(name: str, value: Any, least: int = -_END) -> int:
     return number
 
 
-def row_ids(row_id: Any, rows: int | None = None) -> np.ndarray:
+def row_ids(row_id: Any, rows: int | None = None, first: int = 0) -> np.ndarray:
     """Ids of rows as int64, shape (N,).
 
     Parameters
@@ -57,6 +57,8 @@ def row_ids(row_id: Any, rows: int | None = None) -> np.ndarray:
         because what is made of them is not the id that the caller has.
     rows : int, optional
         N, if known.
+    first : int
+        Number of the first of the rows, for messages.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def row_ids(row_id: Any, rows: int | None = None) -> np.ndarray:
     if isinstance(mask, np.ndarray) and mask.any():
         raise BalrogError(
             f"{what} must be known for each row; {np.count_nonzero(mask):,} are masked, the first "
-            f"in row {np.argmax(mask.ravel()):,}: leave these rows out or give them ids"
+            f"in row {first + np.argmax(mask.ravel()):,}: leave these rows out or give them ids"
         )
     ids = np.asarray(row_id)
     wrong_shape = ids.ndim != 1 or (rows is not None and len(ids) != rows)
@@ -85,13 +87,13 @@ def row_ids(row_id: Any, rows: int | None = None) -> np.ndarray:
         raise BalrogError(
             f"{what} must be {count}whole numbers (int64), one for each row; found shape "
             f"{ids.shape}, dtype {ids.dtype}. Give a column of integers without nulls, or the row "
-            "numbers, np.arange(N)"
+            "numbers"
         )
     if ids.dtype.kind == "u" and ids.size and ids.max() >= _END:
         row = int(np.argmax(ids >= _END))
         raise BalrogError(
-            f"{what} must be below 2**63 (int64), found {ids[row]} in row {row:,}; draw with the "
-            "same bits as signed numbers, ids.astype('int64'), and join the output on those"
+            f"{what} must be below 2**63 (int64), found {ids[row]} in row {first + row:,}; draw "
+            "with the same bits as signed numbers, ids.astype('int64'), and join the output on them"
         )
     return ids.astype(np.int64, copy=False)
 

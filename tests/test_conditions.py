@@ -114,3 +114,8 @@ def test_a_misspelt_condition_is_suggested_but_no_other_condition():
 def test_row_numbers_continue():
     np.testing.assert_array_equal(row_ids_of(None, 3, first=5), [5, 6, 7])
     assert row_ids_of(np.array([1, 2], "uint8"), 2).dtype == np.int64
+
+
+def test_row_id_past_int64_is_named_by_its_row_of_the_catalogue():
+    with pytest.raises(BalrogError, match="found 9223372036854775809 in row 1,001"):
+        row_ids_of(np.array([1, 2**63 + 1], "uint64"), 2, first=1_000)

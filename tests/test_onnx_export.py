@@ -270,6 +270,8 @@ def test_bad_arrays_are_refused(emulators):
     with pytest.raises(BalrogError, match=r"shape \(N, 9\).*true_mag_r.*found shape \(10, 8\)"):
         onnx.draw(condition[:, :8], ids, 1)
     with pytest.raises(BalrogError, match=r"latent must have shape \(10, 3\), found \(9, 3\)"):
+        onnx.from_latent(condition, np.zeros((9, 3)))
+    with pytest.raises(BalrogError, match=r"row_id must be 10 whole numbers .*shape \(9,\)"):
         onnx.draw(condition, ids[:9], 1)
 
 
