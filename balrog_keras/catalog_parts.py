@@ -121,16 +121,21 @@ class CatalogDraws:
         self, first_row: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], Counter[str]]]:
         """Row ids, conditions, columns to copy, and counts of what is unusable, by batch."""
-        row = first_row
+        row, lacking = first_row, self.catalog.lacking(self.keep)
         for batch in self.catalog.batches(self.reader.needed, self.batch_rows, first_row):
             ids = self.reader.row_ids(batch, row)
-            kept = {name: batch[name] for name in self.keep}
+            kept = {name: _one_type(batch[name], name in lacking) for name in self.keep}
             if self.with_position:
                 ra, dec = require_positions(*self.reader.positions(batch))
                 kept |= {"ra": ra, "dec": dec}
             condition = self.reader.conditions(batch)
             row += len(ids)
             yield ids, condition, kept, self.reader.take_unusable()
+
+
+def _one_type(values: np.ndarray, lacking: bool) -> np.ndarray:
+    """A column to copy, of one type in all batches: floats if some row of it has no value."""
+    return values.astype(np.float64) if lacking and values.dtype.kind != "f" else values
 
 
 class PartStore:

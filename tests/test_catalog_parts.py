@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from fake_emulator import FakeEmulator, fake_world
@@ -18,6 +19,7 @@ from balrog_keras.catalog_emulation import emulate_catalog
 from balrog_keras.catalog_parts import PartStore
 from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.table_formats.table_parquet import ParquetTable
+from data_prep.catalogs import open_catalog
 from data_prep.errors import BalrogError
 from data_prep.locks import locked
 
@@ -203,3 +205,36 @@ def test_full_disk_keeps_the_old_output_and_the_parts(world, whole, tmp_path, mo
     assert len(PartStore(tmp_path / ".out.parquet.emulate")) == 7
     run(tmp_path)
     assert _content(out) == _content(whole)
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out.fits", "out.hdf5", "directory"])
+def test_kept_columns_have_one_type_though_values_are_missing_somewhere(
+    world, name, monkeypatch, tmp_path
+):
+    number = np.arange(2_500)
+    gap = pd.array(number, "Int64")
+    gap[2_499] = pd.NA
+    flag = pd.array(number % 2 == 0, "boolean")
+    flag[2_499] = pd.NA
+    table = world.table.assign(whole=number, gap=gap, flag=flag)
+    table.to_parquet(tmp_path / "truth.parquet")
+    columns = CatalogColumns(keep=["whole", "gap", "flag"])
+
+    def emulated():
+        catalog, out = tmp_path / "truth.parquet", tmp_path / name
+        emulate_catalog(FakeEmulator(), catalog, out, None, PLAN, columns, resume=True,
+                        batch_rows=100)  # fmt: skip
+
+    with monkeypatch.context() as patch:
+        _stop_at(patch, 3)
+        with pytest.raises(_Stop):
+            emulated()
+    emulated()
+    parts = list(open_catalog(tmp_path / name).batches(columns.keep, 500))
+    assert len({(each["gap"].dtype, each["flag"].dtype) for each in parts}) == 1
+    found = {key: np.concatenate([each[key] for each in parts]) for key in columns.keep}
+    assert found["whole"].dtype == np.int64
+    np.testing.assert_array_equal(found["whole"], number.repeat(2))
+    np.testing.assert_array_equal(found["gap"], np.append(number[:-1], np.nan).repeat(2))
+    np.testing.assert_array_equal(found["flag"][:4], [1, 1, 0, 0])
+    assert np.isnan(found["flag"][-2:]).all()

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import fitsio
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
+from astropy.table import MaskedColumn, Table
 from catalog_files import FORMATS, make_columns, write_catalog, write_group, write_parquet
 from survey_files import LABEL, make_catalog, matched_of, write_table
 
@@ -208,3 +211,44 @@ def _write_wide(path, rows):
     else:
         table = pa.table({f"v{i}": values[:, i].astype(np.float32) for i in range(12)})
         pyarrow.csv.write_csv(table, path)
+
+
+def _with_gaps(place, name):
+    """Whole numbers and booleans, of which some lack a value in the last row only."""
+    rows = 40
+    number, flag = list(range(rows)), [True, False] * (rows // 2)
+    columns = {
+        "number": pa.array(number, pa.int32()),
+        "gap": pa.array([*number[:-1], None], pa.int32()),
+        "flag": pa.array(flag),
+        "flag_gap": pa.array([*flag[:-1], None]),
+        "real": pa.array(np.arange(rows) + 0.5),
+    }
+    table, path = pa.table(columns), place / name
+    if name == "t.parquet":
+        pq.write_table(table, path, row_group_size=10)
+    elif name == "unsaid.parquet":
+        pq.write_table(table, path, row_group_size=10, write_statistics=False)
+    elif name == "t.csv":
+        pyarrow.csv.write_csv(table, path)
+    elif name == "t.pkl":
+        kinds = {pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}
+        table.to_pandas(types_mapper=kinds.get).to_pickle(path)
+    else:
+        masked = Table({"number": number, "real": columns["real"].to_numpy(), "gap": number})
+        for column in ("number", "gap"):
+            masked[column] = MaskedColumn(np.int32(number), fill_value=-1)
+        masked["gap"].mask[-1] = True
+        masked.write(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "unsaid.parquet", "t.csv", "t.pkl", "t.fits"])
+def test_columns_that_lack_a_value_somewhere_are_known(tmp_path, name):
+    catalog = open_catalog(_with_gaps(tmp_path, name), allow_pickle=True)
+    whole = {"number", "flag"} & set(catalog.widths)
+    lacking = {"gap", "flag_gap"} & set(catalog.widths)
+    assert catalog.lacking([*whole, *lacking]) == lacking
+    assert catalog.lacking(["real"]) == {"real"}
+    for batch in catalog.batches([*whole, *lacking], 10):
+        assert all(batch[name].dtype.kind in "iub" for name in whole)

@@ -15,6 +15,8 @@ from data_prep.errors import BalrogError, did_you_mean
 
 __all__ = ["Catalog", "Element", "damaged", "even_pieces", "rebatched", "whole_pieces"]
 
+_SCANNED_ROWS = 262_144
+
 
 @dataclass(frozen=True)
 class Element:
@@ -66,7 +68,8 @@ class Catalog(ABC):
         """Yield the columns in batches of rows, in native byte order.
 
         Rows, their order and their values depend neither on `batch_rows` nor on the range. A
-        batch in which whole numbers are missing holds floats, NaN where they are.
+        batch in which whole numbers or booleans are missing holds floats, NaN where they are;
+        :meth:`lacking` tells in which columns that can be.
 
         Parameters
         ----------
@@ -96,6 +99,33 @@ class Catalog(ABC):
         list of (int, int)
             Start and stop of each, in order, covering every row once.
         """
+
+    def lacking(self, columns: Sequence[str]) -> set[str]:
+        """Columns that are floats in some batch: those of floats, or in which a value is missing.
+
+        Whoever writes batches one after the other needs one type for all of them. The columns are
+        read where the file does not say whether a value is missing.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Names of columns that hold numbers.
+
+        Raises
+        ------
+        BalrogError
+            If the file is damaged.
+        """
+        said = {name: self._lacks(name) for name in columns}
+        found = {name for name, lacks in said.items() if lacks}
+        unsure = [name for name, lacks in said.items() if lacks is None]
+        for batch in self.batches(unsure, _SCANNED_ROWS) if unsure else ():
+            found |= {name for name, values in batch.items() if values.dtype.kind == "f"}
+        return found
+
+    def _lacks(self, name: str) -> bool | None:
+        """Whether a column is floats in some batch, None if the file must be read to know."""
+        return None
 
     def resolve(self, name: str) -> str | None:
         """Name under which the catalogue has a column, or None."""

@@ -46,6 +46,7 @@ class CsvCatalog(Catalog):
         with self._open() as stream:
             self._names, line = self._read_names(stream)
             self._types = dict.fromkeys(self._names, "")
+            self._gaps: set[str] = set()
             self._starts, self._lines, self._offsets = [0], [line], [stream.tell()]
             for content in _blocks(stream):
                 self._add(content)
@@ -85,12 +86,16 @@ class CsvCatalog(Catalog):
             before, self._types[name] = self._types[name], joint_type(self._types[name], kind)
             if before != "text" and self._types[name] == "text":
                 self._text[name] = first_text(content, place, line)
+        self._gaps |= {name for name in self._names if table.column(name).null_count}
         self._starts.append(self._starts[-1] + table.num_rows)
         self._lines.append(line + content.count(b"\n"))
         self._offsets.append(self._offsets[-1] + len(content))
 
     def _remark(self, name: str) -> str:
         return self._text.get(name, "")
+
+    def _lacks(self, name: str) -> bool:
+        return name in self._gaps or self._types[name] not in ("int64", "bool")
 
     def pieces(self, rows: int) -> list[tuple[int, int]]:
         """Ranges of whole blocks of lines; one for a gzipped file, read from its beginning."""

@@ -59,6 +59,10 @@ class FitsCatalog(Catalog):
         ) as error:  # fmt: skip
             raise damaged(self.path, "FITS", error) from error
 
+    def _lacks(self, name: str) -> bool | None:
+        column = self._table.columns[name]
+        return None if column.null is not None else column.holds_floats
+
     def pieces(self, rows: int) -> list[tuple[int, int]]:
         """Even ranges; one for a gzipped file, which is read from its beginning."""
         return [(0, self.rows)] if self._gzipped else even_pieces(self.rows, rows)

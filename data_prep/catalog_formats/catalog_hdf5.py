@@ -92,6 +92,9 @@ class Hdf5Catalog(Catalog):
         path, rows = found[0]
         return f"{path} has {rows:,} rows, but most columns have {self.rows:,}"
 
+    def _lacks(self, name: str) -> bool:
+        return self._columns[name].kind == "f"
+
     def pieces(self, rows: int) -> list[tuple[int, int]]:
         """Ranges of whole chunks, as most columns are cut."""
         chunks = [column.chunk_rows for column in self._columns.values()]

@@ -11,7 +11,13 @@ import numpy as np
 
 from data_prep.catalog_formats.catalog_base import Catalog, damaged, rebatched, whole_pieces
 from data_prep.catalog_formats.hats_layout import list_parquet_files
-from data_prep.catalog_formats.parquet_columns import list_width, numbers_of, width_of
+from data_prep.catalog_formats.parquet_columns import (
+    has_nulls,
+    kind_of,
+    list_width,
+    numbers_of,
+    width_of,
+)
 from data_prep.errors import BalrogError
 
 __all__ = ["ParquetCatalog"]
@@ -43,6 +49,7 @@ class ParquetCatalog(Catalog):
                 if number == 0:
                     first = opened.schema_arrow
                     self.widths = self._widths(opened)
+                    self._kinds = {field.name: kind_of(field.type) for field in first}
                 _require_same(opened.schema_arrow, first, file, self._files[0])
                 info = opened.metadata
                 sizes = [info.row_group(index).num_rows for index in range(info.num_row_groups)]
@@ -80,6 +87,17 @@ class ParquetCatalog(Catalog):
                 yield file
         except (pyarrow.ArrowException, OSError) as error:
             raise damaged(path, "Parquet", error) from error
+
+    def _lacks(self, name: str) -> bool | None:
+        if self._kinds[name] == "f":
+            return True
+        if self._kinds[name] != "i":
+            return None
+        found: set[bool | None] = set()
+        for number in range(len(self._files)):
+            with self._open(number) as file:
+                found |= has_nulls(file.metadata, name)
+        return True if True in found else None if None in found else False
 
     def pieces(self, rows: int) -> list[tuple[int, int]]:
         """Ranges of whole row groups."""

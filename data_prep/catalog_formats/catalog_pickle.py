@@ -54,9 +54,20 @@ class PickleCatalog(Catalog):
             )
         return frame.rename(columns=str)
 
+    @property
+    def _table(self) -> Any:
+        """The table, read anew in another process."""
+        if self._frame is None:
+            self._frame = self._load()
+        return self._frame
+
     def __getstate__(self) -> dict[str, Any]:
         """Without the table: another process reads it anew."""
         return self.__dict__ | {"_frame": None}
+
+    def _lacks(self, name: str) -> bool:
+        column = self._table[name]
+        return bool(column.dtype.kind == "f" or column.hasnans)
 
     def pieces(self, rows: int) -> list[tuple[int, int]]:
         """One: every process would have to read all of it."""
@@ -66,11 +77,9 @@ class PickleCatalog(Catalog):
         self, columns: Sequence[str], batch_rows: int, start: int = 0, stop: int | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """Yield the columns in batches of rows; see :meth:`Catalog.batches`."""
-        if self._frame is None:
-            self._frame = self._load()
         stop = self.rows if stop is None else stop
         for first in range(start, stop, batch_rows):
-            part = self._frame.iloc[first : min(first + batch_rows, stop)]
+            part = self._table.iloc[first : min(first + batch_rows, stop)]
             yield {name: _numbers(part[name]) for name in columns}
 
 

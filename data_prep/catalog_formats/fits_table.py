@@ -47,6 +47,11 @@ class FitsColumn:
     zero: float = 0.0
     null: int | None = None
 
+    @property
+    def holds_floats(self) -> bool:
+        """Whether its numbers are floats though none is missing."""
+        return self.code != "L" and self.decode(np.zeros(1, _NUMBERS[self.code])).dtype.kind == "f"
+
     def decode(self, raw: np.ndarray) -> np.ndarray:
         """Numbers of stored values in native byte order; NaN where missing."""
         if self.code == "L":

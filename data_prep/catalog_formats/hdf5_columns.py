@@ -40,6 +40,8 @@ class Hdf5Column:
         Number of rows.
     width : int
         Elements per row; 0 if it holds no numbers.
+    kind : str
+        Of numpy's types, as ``f``.
     unit : str
         As the file says, else ``""``.
     chunk_rows, chunk_bytes : int
@@ -52,6 +54,7 @@ class Hdf5Column:
     index: int | None
     rows: int
     width: int
+    kind: str
     unit: str
     chunk_rows: int
     chunk_bytes: int
@@ -144,6 +147,7 @@ def _column(
         index=index,
         rows=dataset.shape[0],
         width=(shape[0] if shape else 1) if numbers else 0,
+        kind=dtype.kind,
         unit=_text(unit),
         chunk_rows=chunks[0],
         chunk_bytes=stored,

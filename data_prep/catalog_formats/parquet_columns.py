@@ -8,7 +8,7 @@ import numpy as np
 
 from data_prep.errors import BalrogError
 
-__all__ = ["list_width", "numbers_of", "width_of"]
+__all__ = ["has_nulls", "kind_of", "list_width", "numbers_of", "width_of"]
 
 
 def width_of(kind: Any) -> int | None:
@@ -23,6 +23,28 @@ def width_of(kind: Any) -> int | None:
         return None if width_of(kind.value_type) == 1 else 0
     number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
     return int(number or types.is_boolean(kind))
+
+
+def kind_of(kind: Any) -> str:
+    """``f`` for floats and decimals, ``i`` for whole numbers and booleans, ``""`` for others."""
+    import pyarrow.types as types
+
+    if types.is_floating(kind) or types.is_decimal(kind):
+        return "f"
+    return "i" if types.is_integer(kind) or types.is_boolean(kind) else ""
+
+
+def has_nulls(metadata: Any, name: str) -> set[bool | None]:
+    """Whether a flat column has nulls in the row groups of a file, None where that is not said."""
+    found: set[bool | None] = set()
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for place in range(group.num_columns):
+            chunk = group.column(place)
+            if chunk.path_in_schema == name:
+                said = chunk.statistics
+                found.add(said.null_count > 0 if said and said.has_null_count else None)
+    return found
 
 
 def list_width(column: Any) -> int:
