@@ -20,6 +20,7 @@ from balrog_keras.held_out import HeldOut
 from balrog_keras.measured_cuts import MeasuredCut, preset_cuts, read_cuts
 from balrog_keras.member_spread import member_spread
 from balrog_keras.metrics_schema import check_metrics
+from balrog_keras.output_place import require_other
 from balrog_keras.report import metrics_document, only_writer, write_report
 from balrog_keras.row_sample import RowSample, sample_split
 from balrog_keras.science_statistics import evaluate_science
@@ -100,6 +101,7 @@ def evaluate_bundle(
         raise BalrogError(f"expected --max-rows of at least 1, found {max_rows}")
     if out.exists() and not out.is_dir():
         raise BalrogError(f"--out must be a directory, found a file: {out}; give another")
+    require_other(out, [bundle, shards, *(compare or ())])  # An emulator has a metrics.json too.
     for module in ("sklearn", "matplotlib", "jsonschema"):
         require(module, "report")
     start, most = time.monotonic(), max_rows or MOST_ROWS

@@ -13,11 +13,12 @@ import numpy as np
 
 from balrog_keras.catalog_columns import CatalogColumns, ConditionReader
 from balrog_keras.catalog_parts import PART_BATCHES, CatalogDraws, Part, PartStore
-from balrog_keras.catalog_record import identity_of, record_of, record_path
+from balrog_keras.catalog_record import identity_of, record_of, record_path, recorded_files
 from balrog_keras.conditions import log_unusable
 from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.emulator import Emulator
 from balrog_keras.endpoints import CHUNK_ROWS
+from balrog_keras.output_place import files_in, require_apart, require_only
 from balrog_keras.overlap import ahead
 from balrog_keras.table_writer import check_format, is_hats, table_writer
 from data_prep.catalogs import open_catalog
@@ -31,6 +32,8 @@ __all__ = ["CatalogColumns", "Emulated", "emulate_catalog"]
 logger = logging.getLogger(__name__)
 
 _UNUSABLE = "unusable: "
+# Record of a finished output, in its work directory until the output has its name.
+_RECORD = "record.json"
 
 
 @dataclass(frozen=True)
@@ -122,39 +125,47 @@ def emulate_catalog(
     ------
     BalrogError
         If a column is missing, a file damaged or empty, a position out of range, the emulator
-        cannot draw what is asked for, another process writes the output, or the job to resume
-        was another one.
+        cannot draw what is asked for, another process writes the output, the output would replace
+        what is read or what emulate has not made, or the job to resume was another one.
     OSError
         If the output cannot be written; an older one is untouched, and what is done is kept for
         `resume`.
     """
     catalog, output, plan = Path(catalog), linked_place(output), plan or DrawPlan()
+    require_apart(output, [catalog, maps])
+    if catalog.resolve() in output.resolve().parents:
+        raise BalrogError(f"--out must lie elsewhere than in the catalogue {catalog}")
     check_format(output)
     _require_free(output)
-    if catalog.resolve() in (output.resolve(), *output.resolve().parents):
-        raise BalrogError(f"the output must lie elsewhere than the catalogue {catalog}")
     draws = _open(emulator, catalog, maps, plan, columns or CatalogColumns(), output,
                   batch_rows, allow_pickle)  # fmt: skip
     identity = identity_of(draws, output)
     with open_work(output, identity, resume, "emulate") as work:
         counts = _write(draws, work, work / output.name)
-        emulated = Emulated.of_counts(counts)
+        emulated, made = Emulated.of_counts(counts), work / output.name
+        files = files_in(made) if made.is_dir() else [made.name]
+        # Whoever is killed from here on finds in the work directory that the output is ours.
+        write_json(work / _RECORD, record_of(command, identity, emulated) | {"files": files})
         record_path(output).unlink(missing_ok=True)
-        made = work / output.name
         replace_directory(made, output) if made.is_dir() else os.replace(made, output)
-        write_json(record_path(output), record_of(command, identity, emulated))
+        os.replace(work / _RECORD, record_path(output))
     log_unusable(emulated.unusable, emulated.rows_read)
     return emulated
 
 
 def _require_free(output: Path) -> None:
-    """Refuse to replace a directory that no emulate has written, or is about to."""
-    if not output.is_dir() or not any(output.iterdir()):
+    """Refuse to replace what no emulate has written."""
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
-    if not record_path(output).is_file() and not work_path(output, "emulate").is_dir():
+    record = record_path(output)
+    if record.is_file():
+        if output.is_dir():
+            require_only(output, recorded_files(record), record)
+    elif not (work_path(output, "emulate") / _RECORD).is_file():
         raise BalrogError(
-            f"{output} must be new or an earlier output of emulate; it is a directory that holds "
-            "something else, which is not replaced: give another --out"
+            f"{output} must be new or an earlier output of emulate, with {record.name} beside it; "
+            f"it {'holds' if output.is_dir() else 'is'} something else, which is not replaced: "
+            "give another --out"
         )
 
 

@@ -16,7 +16,7 @@ from data_prep.provenance import provenance
 if TYPE_CHECKING:
     from balrog_keras.catalog_emulation import Emulated
 
-__all__ = ["identity_of", "record_of", "record_path"]
+__all__ = ["identity_of", "record_of", "record_path", "recorded_files"]
 
 _FORMAT_VERSION = 1
 
@@ -24,6 +24,15 @@ _FORMAT_VERSION = 1
 def record_path(output: Path) -> Path:
     """Where the record of a catalogue is: ``OUTPUT.provenance.json``."""
     return output.with_name(f"{output.name}.provenance.json")
+
+
+def recorded_files(record: Path) -> list[str]:
+    """Files of the output that a record is of; none if it does not say."""
+    try:
+        files = json.loads(record.read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return [str(name) for name in files]
 
 
 def identity_of(draws: CatalogDraws, output: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from balrog_keras.measured_cuts import MeasuredCut, read_cuts
+from balrog_keras.output_place import require_apart
 from balrog_keras.threads import draw_on_all_cores
 from balrog_keras.truth_options import (
     add_truth_options,
@@ -85,6 +87,32 @@ def _limits(given: Sequence[str], plot: Path | None) -> tuple[str, list[float]]:
     return column, values
 
 
+def _require_free(options: argparse.Namespace) -> None:
+    """Refuse to replace what is read, or a file that is no table of responses."""
+    read = [options.catalog, options.maps, options.emulator]
+    require_apart(options.out, read)
+    if options.plot is not None:
+        require_apart(options.plot, [*read, options.out], "--plot")
+    if options.out.exists() and not _is_record(options.out):
+        raise BalrogError(
+            f"--out must be new or an earlier table of responses; {options.out} is something else, "
+            "which is not replaced: give another --out"
+        )
+
+
+def _is_record(path: Path) -> bool:
+    """Whether a file is what this command writes."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        if file.read(1) != b"{":
+            return False
+    try:
+        return {"convention", "responses"} <= set(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError:
+        return False
+
+
 def _samples(
     column: str, limits: Sequence[float], cuts: list[MeasuredCut], schema: Schema
 ) -> list[Any]:
@@ -101,6 +129,7 @@ def _samples(
 
 def _magnification(options: argparse.Namespace, arguments: list[str]) -> int:
     column, limits = _limits(options.limits, options.plot)
+    _require_free(options)
     if options.plot is not None:
         require("matplotlib", "report")
     from balrog_keras.emulator import Emulator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from balrog_keras.maps import PaintedMaps
+from balrog_keras.output_place import require_only
 from data_prep.errors import BalrogError
 from data_prep.files import atomic_directory, atomic_path, write_json
 from data_prep.survey_maps import write_partial_map, write_sparse_map
@@ -107,6 +109,18 @@ def require_free(directory: Path, overwrite: bool) -> None:
         )
     if not overwrite:
         raise BalrogError(f"{directory} holds maps already; give --overwrite to replace them")
+    require_only(directory, _files_of(directory), directory / RECORD)
+
+
+def _files_of(directory: Path) -> list[str]:
+    """Files of a directory of maps, as its record has them; only the record if that is damaged."""
+    try:
+        record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+        endings = [MAP_FORMATS[wanted] for wanted in record["formats"]]
+        maps = [f"{name}{ending}" for name in record["maps"] for ending in endings]
+    except (ValueError, KeyError, TypeError):
+        return [RECORD]
+    return [*maps, "maps.png", RECORD]
 
 
 def _write_map(path: Path, painted: PaintedMaps, name: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balrog_keras.map_files import MAP_FORMATS, require_free
+from balrog_keras.output_place import require_apart
 from balrog_keras.threads import draw_on_all_cores
 from balrog_keras.truth_options import (
     add_truth_options,
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _maps(options: argparse.Namespace, arguments: list[str]) -> int:
+    require_apart(options.out, [options.catalog, options.maps, options.emulator])
     require_free(options.out, options.overwrite)
     with locked(options.out, "give another --out"):
         return _painted(options, arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from balrog_keras.bundle import read_description, verify
 from balrog_keras.emulator import Emulator
 from balrog_keras.members import Member
 from balrog_keras.onnx_emulator import DESCRIPTION_NAME, FORMAT_VERSION, OnnxEmulator
+from balrog_keras.output_place import require_apart, require_only
 from balrog_keras.stored_networks import stored_detection, stored_members
 from balrog_keras.training_weights import WEIGHTS_DIRECTORY
 from balrog_keras.transforms import MAGNITUDES
@@ -63,6 +65,7 @@ def export_onnx(bundle: Path, destination: Path) -> Path:
     MissingExtraError
         If tf2onnx or onnxruntime is not installed.
     """
+    require_apart(destination, [bundle])
     for module in ("tf2onnx", "onnxruntime"):
         require(module, "onnx")
     description = read_description(bundle)
@@ -74,6 +77,8 @@ def export_onnx(bundle: Path, destination: Path) -> Path:
         )
     if destination.exists() and not (destination / DESCRIPTION_NAME).is_file():
         raise BalrogError(f"--out must be a new directory or an earlier export, not {destination}")
+    if destination.exists():
+        require_only(destination, _files_of(destination), destination / DESCRIPTION_NAME)
     with locked(destination, "give another --out"), atomic_directory(destination) as partial:
         content = _description(bundle, description)
         content |= _write_models(bundle, description, partial)
@@ -82,6 +87,15 @@ def export_onnx(bundle: Path, destination: Path) -> Path:
         content["agreement"] = _agreement(Emulator.load(bundle), OnnxEmulator.load(partial))
         write_json(partial / DESCRIPTION_NAME, content)
     return destination
+
+
+def _files_of(export: Path) -> list[str]:
+    """Files of an earlier export, as its description has them."""
+    try:
+        files = json.loads((export / DESCRIPTION_NAME).read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError, TypeError):
+        return [DESCRIPTION_NAME]
+    return [*files, DESCRIPTION_NAME]
 
 
 def _description(bundle: Path, description: dict[str, Any]) -> dict[str, Any]:

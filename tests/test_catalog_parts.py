@@ -84,13 +84,18 @@ def whole(world):
     return world.path.with_name("whole.parquet")
 
 
+def _write_older(out):
+    out.write_text("an older output")
+    out.with_name(f"{out.name}.provenance.json").write_text("{}")
+
+
 def _names(place):
     return sorted(each.name for each in place.iterdir() if "whole" not in each.name)
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(world, whole):
     place, out = world.path.parent, world.path.with_name("out.parquet")
-    out.write_text("an older output")
+    _write_older(out)
     for moment in ("part 1", "part 4", "published", "never"):
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, str(place), moment],
@@ -192,7 +197,7 @@ def test_one_part_is_not_written_twice(world, tmp_path, monkeypatch):
 def test_full_disk_keeps_the_old_output_and_the_parts(world, whole, tmp_path, monkeypatch):
     (tmp_path / "truth.parquet").symlink_to(world.path)
     out = tmp_path / "out.parquet"
-    out.write_text("an older output")
+    _write_older(out)
 
     def full(self):
         raise OSError(28, "No space left on device")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from analytic_emulator import command_world
 from fake_emulator import FakeEmulator, fake_world
 from fault_world import elsewhere, error_of, full_disk, tree, unwritable
 
@@ -138,3 +139,44 @@ def test_clocks_zones_and_decimal_commas(truth, tmp_path, tmp_path_factory, monk
         one, other = (tmp_path / f"{name}.parquet" for name in ("here", "there"))
         assert one.read_bytes() == other.read_bytes()
     assert pd.read_parquet(one)["meas_mag_i"].notna().all()
+
+
+def test_a_file_of_something_else_is_never_replaced(truth, tmp_path, capsys):
+    out = tmp_path / "o.parquet"
+    out.write_bytes(truth.path.read_bytes())
+    line = error_of(run(truth.path, out), capsys)
+    assert "it is something else, which is not replaced: give another --out" in line
+    assert out.read_bytes() == truth.path.read_bytes()
+    out.unlink()
+    for seed in ("1", "2"):
+        assert run(truth.path, out, "--seed", seed) == 0
+
+
+@pytest.mark.parametrize("name", ["o.hats", "directory"])
+def test_a_file_put_into_an_earlier_output_is_not_lost(truth, tmp_path, capsys, name):
+    out = tmp_path / name
+    for seed in ("1", "2"):
+        assert run(truth.path, out, "--seed", seed) == 0
+    (out / "thesis.tex").touch()
+    line = error_of(run(truth.path, out), capsys)
+    assert "also holds thesis.tex, which would be lost" in line
+    assert (out / "thesis.tex").exists()
+
+
+def test_an_output_that_holds_the_catalogue_is_refused(truth, tmp_path, capsys):
+    out = tmp_path / "directory"
+    assert run(truth.path, out) == 0
+    before = tree(tmp_path)
+    line = error_of(run(out / "part-00000.parquet", out), capsys)
+    assert "would replace" in line
+    assert tree(tmp_path) == before
+
+
+def test_a_map_that_is_read_is_not_replaced(tmp_path, monkeypatch, capsys):
+    world = command_world(tmp_path, monkeypatch, rows=50)
+    fits = world.place / "maps" / "r_fwhm.fits"
+    before = fits.read_bytes()
+    for out, message in ((fits, "not replaced"), (world.place / "maps", "would replace")):
+        code = main(["emulate", *world.options, "--out", str(out), "--quiet"])
+        assert message in error_of(code, capsys)
+    assert fits.read_bytes() == before

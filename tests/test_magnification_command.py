@@ -84,3 +84,19 @@ def test_bad_input_is_one_line_and_writes_nothing(world, capsys, extra, message)
     assert error.startswith("error: ")
     assert message in error
     assert not out.exists()
+
+
+def test_what_is_read_and_what_others_made_is_not_replaced(world, capsys):
+    truth, other = world.place / "truth.parquet", world.place / "other.json"
+    before = truth.read_bytes()
+    other.write_text('{"responses": 1}')
+    for words, message in (
+        (["--out", str(truth)], f"would replace {truth}"),
+        (["--out", str(world.place / "maps")], "would replace"),
+        (["--out", str(other)], "an earlier table of responses"),
+        (["--out", "."], "--out must name a file"),
+    ):
+        assert main([*world.options, *words]) == 1
+        assert message in capsys.readouterr().err
+    assert truth.read_bytes() == before
+    assert other.read_text() == '{"responses": 1}'

@@ -98,3 +98,13 @@ def test_only_maps_are_replaced_and_only_when_told(tmp_path, monkeypatch):
     with pytest.raises(BalrogError, match="no maps"):
         write_maps(other, painted(), RECORD, overwrite=True)
     assert (other / "thesis.tex").exists()
+
+
+def test_a_file_put_among_the_maps_is_not_lost(tmp_path):
+    place = tmp_path / "maps"
+    for _ in range(2):
+        write_maps(place, painted(), RECORD, overwrite=True)
+    (place / "notes.txt").touch()
+    with pytest.raises(BalrogError, match=r"also holds notes\.txt, which would be lost"):
+        write_maps(place, painted(), RECORD, overwrite=True)
+    assert (place / "notes.txt").exists()
