@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from balrog_keras.catalog_positions import CatalogPositions, looked_up
 from balrog_keras.conditions import conditions_of, open_maps, row_ids_of
+from balrog_keras.stated_units import Conversion, conversion
 from data_prep.catalogs import Catalog, Element
 from data_prep.errors import BalrogError, did_you_mean
 from data_prep.photometry import extinction_of
@@ -123,8 +125,11 @@ class ConditionReader:
             logger.debug("%s: %s", name, ", ".join(str(e) for e in found.values()) or "from a map")
         absent = [name for name, found in self._elements.items() if not found]
         self._maps = open_maps(maps, emulator.info, absent, self._dust_map(maps))
-        position = columns.position if with_position or self._maps is not None else ()
-        self._position = [self._require(names, "the position") for names in position]
+        self._position = None
+        if with_position or self._maps is not None:
+            bands = columns.vector_bands
+            self._position = CatalogPositions.of(catalog, columns.position, bands)
+        self._conversions = {c.name: self._conversion(c) for c in self._conditions}
         self._row_id = self._require(columns.row_id, "the row id") if columns.row_id else None
         self.keeps_all = tuple(columns.keep) == ("all",)
         self.keep = self._kept()
@@ -134,7 +139,8 @@ class ConditionReader:
     def needed(self) -> list[str]:
         """Columns of the catalogue to read."""
         elements = [e for found in self._elements.values() for e in found.values()]
-        elements += [*self._position, *([self._row_id] if self._row_id else [])]
+        elements += self._position.elements if self._position else ()
+        elements += [self._row_id] if self._row_id else []
         return list(dict.fromkeys([*(e.column for e in elements), *self.keep]))
 
     @property
@@ -177,7 +183,8 @@ class ConditionReader:
         preset = hashlib.sha256(repr(self._preset).encode()).hexdigest() if self._preset else None
         return {
             "conditions": conditions,
-            "position": [str(element) for element in self._position],
+            "converted": {name: str(c) for name, c in self._conversions.items() if str(c)},
+            "position": [str(each) for each in (self._position.elements if self._position else ())],
             "row_id": str(self._row_id) if self._row_id else "row number",
             "preset_sha256": preset,
         }
@@ -207,6 +214,14 @@ class ConditionReader:
             found |= {EXTINCTION: extinction} if extinction else {}
         return found
 
+    def _conversion(self, column: Column) -> Conversion:
+        """From the unit that the file states; a preset's statement counts more."""
+        element = self._elements[column.name].get("value")
+        if element is None or self._columns.source_of(column) is not None:
+            return Conversion()
+        where = f"{self._catalog.path}: column {element} ({column.name})"
+        return conversion(self._catalog.units.get(element.column, ""), column.unit, where)
+
     def _coefficient(self, column: Column) -> float | None:
         """R_b of a condition whose extinction comes from the E(B-V) map, else None."""
         source = self._columns.source_of(column)
@@ -229,42 +244,51 @@ class ConditionReader:
     def row_ids(self, batch: Mapping[str, np.ndarray], first: int) -> np.ndarray:
         """Ids of a batch's rows, int64 (N,); row numbers from `first` without an id column."""
         rows = len(next(iter(batch.values())))
-        return row_ids_of(_values(batch, self._row_id) if self._row_id else None, rows, first)
+        return row_ids_of(self._row_id.values(batch) if self._row_id else None, rows, first)
 
-    def positions(self, batch: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Right ascension and declination of a batch's rows, degrees, float64 (N,)."""
-        ra, dec = (np.asarray(_values(batch, each), np.float64) for each in self._position)
-        return ra, dec
+    def positions(
+        self, batch: Mapping[str, np.ndarray], first: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Right ascension and declination of a batch's rows, degrees, float64 (N,).
 
-    def conditions(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Conditions of a batch's rows, float32 (N, C); unusable rows are NaN."""
-        looked_up = self._maps.values_at(*self.positions(batch)) if self._maps is not None else {}
+        Both are NaN where one is missing; `first` is the number of the first row, for messages.
+        """
+        if self._position is None:
+            raise RuntimeError("this reader was made without positions")
+        return self._position.degrees(batch, first)
+
+    def conditions(self, batch: Mapping[str, np.ndarray], first: int = 0) -> np.ndarray:
+        """Conditions of a batch's rows, float32 (N, C); unusable rows are NaN.
+
+        `first` is the number of the first row, for messages.
+        """
+        in_maps: dict[str, np.ndarray] = {}
+        if self._maps is not None:
+            ra, dec = self.positions(batch, first)
+            in_maps = looked_up(self._maps, ra, dec)
+            if missing := int(np.count_nonzero(np.isnan(ra))):
+                self._unusable["no usable position"] += missing
         values = {
-            column.name: self._converted(column, batch, looked_up)
+            column.name: self._converted(column, batch, in_maps)
             if self._elements[column.name]
-            else looked_up[column.name]
+            else in_maps[column.name]
             for column in self._conditions
         }
         return conditions_of(values, self._info, unusable=self._unusable)
 
     def _converted(
-        self, column: Column, batch: Mapping[str, np.ndarray], looked_up: Mapping[str, np.ndarray]
+        self, column: Column, batch: Mapping[str, np.ndarray], in_maps: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         """A condition in the emulator's unit; NaN, and counted, where there is none."""
         elements = self._elements[column.name]
         if self._preset is None or self._columns.source_of(column) is None:
-            return _values(batch, elements["value"])
-        inputs = {alias: (_values(batch, e), e.column) for alias, e in elements.items()}
+            return self._conversions[column.name](elements["value"].values(batch))
+        inputs = {alias: (e.values(batch), e.column) for alias, e in elements.items()}
         coefficient = self._coefficient(column)
         if coefficient is not None:
-            inputs[EXTINCTION] = extinction_of(looked_up[EBV], coefficient), "E(B-V) map"
+            inputs[EXTINCTION] = extinction_of(in_maps[EBV], coefficient), "E(B-V) map"
         bad = Selection(len(next(iter(inputs.values()))[0]))
         where = str(self._catalog.path)
         values = column_values(inputs, column.name, self._preset, None, bad, where)
         self._unusable.update(bad.dropped)
         return np.where(bad.keep, values, np.float32(np.nan))
-
-
-def _values(batch: Mapping[str, np.ndarray], element: Element) -> np.ndarray:
-    values = batch[element.column]
-    return values if element.index is None else values[:, element.index]

@@ -126,9 +126,9 @@ class CatalogDraws:
             ids = self.reader.row_ids(batch, row)
             kept = {name: _one_type(batch[name], name in lacking) for name in self.keep}
             if self.with_position:
-                ra, dec = require_positions(*self.reader.positions(batch))
+                ra, dec = require_positions(*self.reader.positions(batch, row), row)
                 kept |= {"ra": ra, "dec": dec}
-            condition = self.reader.conditions(batch)
+            condition = self.reader.conditions(batch, row)
             row += len(ids)
             yield ids, condition, kept, self.reader.take_unusable()
 

@@ -160,7 +160,7 @@ class PartitionDraws:
             reader = _reader_of(_Described(self, frame.iloc[:0]))
             # Of no rows too: the columns, empty.
             batch = catalog.batch(reader.needed)
-            condition = reader.conditions(batch)
+            condition = reader.conditions(batch, first_row)
             unusable = reader.take_unusable()
         if unusable:
             logger.warning(

@@ -57,11 +57,21 @@ class GalaxyGroups:
         return list(dict.fromkeys([*reader.needed, *more]))
 
     def numbers(
-        self, batch: Mapping[str, np.ndarray], reader: ConditionReader, ids: np.ndarray
+        self,
+        batch: Mapping[str, np.ndarray],
+        reader: ConditionReader,
+        ids: np.ndarray,
+        first: int = 0,
     ) -> np.ndarray:
-        """Group of each row of a batch, int64, shape (N,)."""
+        """Group of each row of a batch, int64, shape (N,); rows without a position are one.
+
+        `first` is the number of the first row, for messages.
+        """
         if self.kind == "region":
-            return region_of(*reader.positions(batch))
+            ra, dec = reader.positions(batch, first)
+            known, regions = np.isfinite(ra), np.full(len(ra), -1, np.int64)
+            regions[known] = region_of(ra[known], dec[known])
+            return regions
         keys = ids if self.parent is None else batch[self.parent.column]
         shift = np.uint64(64 - _GROUP_BITS)
         return ((keys.astype(np.int64).astype(np.uint64) * _GOLDEN) >> shift).astype(np.int64)

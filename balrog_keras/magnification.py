@@ -187,9 +187,9 @@ def _count(
     with Progress("magnify", table.rows, "galaxies") as progress:
         for batch in table.batches(groups.needed(reader), batch_rows):
             ids = reader.row_ids(batch, done)
-            condition = reader.conditions(batch)
+            condition = reader.conditions(batch, done)
             known = np.isfinite(condition).all(axis=1)
-            group = groups.numbers(batch, reader, ids)
+            group = groups.numbers(batch, reader, ids, done)
             counter.add(condition[known], ids[known], group[known])
             unusable += reader.take_unusable()
             done += len(ids)

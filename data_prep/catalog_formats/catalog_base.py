@@ -33,6 +33,11 @@ class Element:
     column: str
     index: int | None = None
 
+    def values(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Its values in a batch of rows, shape (N,)."""
+        column = batch[self.column]
+        return column if self.index is None else column[:, self.index]
+
     def __str__(self) -> str:
         return self.column if self.index is None else f"{self.column}[{self.index}]"
 

@@ -50,8 +50,18 @@ def pixels_at(ra_deg: Any, dec_deg: Any, *, nside: int, nest: bool) -> np.ndarra
     return pixels.astype(np.int64, copy=False)
 
 
-def require_positions(ra_deg: Any, dec_deg: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Positions as float64 arrays; BalrogError if one is out of range or not a number."""
+def require_positions(
+    ra_deg: Any, dec_deg: Any, first_row: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions as float64 arrays; BalrogError if one is out of range or not a number.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg : array_like, shape (N,)
+        Degrees.
+    first_row : int
+        Number of the first, for the message.
+    """
     ra = np.atleast_1d(np.asarray(ra_deg, dtype=np.float64))
     dec = np.atleast_1d(np.asarray(dec_deg, dtype=np.float64))
     inside = (ra >= 0) & (ra < 360) & (dec >= -90) & (dec <= 90)
@@ -59,8 +69,8 @@ def require_positions(ra_deg: Any, dec_deg: Any) -> tuple[np.ndarray, np.ndarray
         row, wrong = int(np.argmin(inside)), np.count_nonzero(~inside)
         raise BalrogError(
             "positions must have ra in [0, 360) and dec in [-90, 90] degrees; row "
-            f"{row} has ra {float(ra[row])}, dec {float(dec[row])} ({wrong:,} such rows); drop "
-            "them, or wrap ra with ra % 360"
+            f"{first_row + row} has ra {float(ra[row])}, dec {float(dec[row])} ({wrong:,} such "
+            "rows); drop them, or wrap ra with ra % 360"
         )
     return ra, dec
 
