@@ -144,6 +144,16 @@ class ConditionReader:
         return list(dict.fromkeys([*(e.column for e in elements), *self.keep]))
 
     @property
+    def position(self) -> list[str]:
+        """Columns of right ascension and declination, if they are needed."""
+        return [str(each) for each in self._position.elements] if self._position else []
+
+    @property
+    def row_id(self) -> str:
+        """Column of the row ids, ``""`` if the row number counts."""
+        return str(self._row_id) if self._row_id else ""
+
+    @property
     def map_files(self) -> list[Path]:
         """Files of the maps that are looked up."""
         return self._maps.paths if self._maps is not None else []
@@ -184,8 +194,8 @@ class ConditionReader:
         return {
             "conditions": conditions,
             "converted": {name: str(c) for name, c in self._conversions.items() if str(c)},
-            "position": [str(each) for each in (self._position.elements if self._position else ())],
-            "row_id": str(self._row_id) if self._row_id else "row number",
+            "position": self.position,
+            "row_id": self.row_id or "row number",
             "preset_sha256": preset,
         }
 

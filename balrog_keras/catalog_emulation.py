@@ -186,7 +186,15 @@ def _open(
     drawn = {"row_id", *plan.draw(emulator, no_rows, np.empty(0, np.int64)).columns}
     drawn |= {"ra", "dec"} if is_hats(output) else set()
     clash = [name for name in reader.keep if name in drawn]
-    if clash and not reader.keeps_all:
+    if clash and reader.keeps_all:
+        # What the output has from this very column is not lost.
+        same = {reader.row_id} & {"row_id"} | set(reader.position) & {"ra", "dec"}
+        lost = [name for name in clash if name not in same]
+        if lost:
+            logger.warning(
+                "not kept, because the output has columns of that name: %s", ", ".join(lost)
+            )
+    elif clash:
         raise BalrogError(
             f"{catalog}: kept columns must have other names than those of the output; found "
             f"{', '.join(clash)}"

@@ -72,6 +72,20 @@ def test_kept_columns_may_not_hide_drawn_ones(emulate, tmp_path, capsys):
     assert (emulate("--keep", "all")["meas_mag_r"] > 10).all()
 
 
+def test_columns_that_all_cannot_keep_are_named_once(emulate, tmp_path, caplog):
+    truth = pd.read_parquet(tmp_path / "truth.parquet")
+    taken = {"row_id": 10 + truth.index, "meas_mag_r": 1.0, "detected": 1, "realization": 7}
+    truth.assign(**taken).to_parquet(tmp_path / "truth.parquet")
+    message = "not kept, because the output has columns of that name: "
+    words = ("--keep", "all", "--detected", "--realizations", "2")
+    emulate(*words)
+    assert caplog.text.count(message) == 1
+    assert f"{message}row_id, meas_mag_r, detected, realization\n" in caplog.text
+    caplog.clear()
+    emulate(*words, "--row-id", "row_id")
+    assert f"{message}meas_mag_r, detected, realization\n" in caplog.text
+
+
 def test_provenance_says_where_it_is_from(emulate, tmp_path):
     emulate("--seed", "7", "--columns", "true_mag_r=true_mag_i")
     record = json.loads((tmp_path / "out.parquet.provenance.json").read_text())
