@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from balrog_keras.catalog_columns import CatalogColumns, ConditionReader
+from balrog_keras.catalog_columns import CatalogColumns
 from balrog_keras.catalog_parts import PART_BATCHES, CatalogDraws, Part, PartStore
 from balrog_keras.catalog_record import identity_of, record_of, record_path, recorded_files
+from balrog_keras.condition_reader import ConditionReader
 from balrog_keras.conditions import log_unusable
 from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.emulator import Emulator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from balrog_keras.arrow_columns import arrow_table
-from balrog_keras.catalog_columns import ConditionReader
+from balrog_keras.condition_reader import ConditionReader
 from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.overlap import ahead
 from data_prep.catalogs import Catalog

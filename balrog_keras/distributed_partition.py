@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from balrog_keras.catalog_columns import CatalogColumns, ConditionReader
+from balrog_keras.catalog_columns import CatalogColumns
+from balrog_keras.condition_reader import ConditionReader
 from balrog_keras.distributed_cache import loaded_emulator
 from balrog_keras.draw_plan import DrawPlan
 from data_prep.catalog_formats.catalog_base import Catalog

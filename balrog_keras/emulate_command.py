@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from pathlib import Path
 
 from balrog_keras.threads import draw_on_all_cores
-from data_prep.command_line import CommandParser, add_verbosity
+from data_prep.command_line import CommandParser, add_verbosity, user_path
 from data_prep.console import run_command
 from data_prep.errors import BalrogError
 
@@ -32,10 +31,10 @@ examples:
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("python -m balrog_keras emulate", _DESCRIPTION)
     add = parser.add_argument
-    add("emulator", type=Path, help="saved_models/NAME")
-    add("--catalog", type=Path, required=True,
+    add("emulator", type=user_path, help="saved_models/NAME")
+    add("--catalog", type=user_path, required=True,
         help="truth catalogue: FITS, HDF5, Parquet (file or directory), HATS or CSV")  # fmt: skip
-    add("--out", type=Path, required=True, help="measured catalogue; by its ending .parquet, "
+    add("--out", type=user_path, required=True, help="measured catalogue; by its ending .parquet, "
         ".fits, .hdf5, .hats, or without one a directory of Parquet files")  # fmt: skip
     add_verbosity(parser)
     add("--resume", action="store_true", help="go on with an interrupted job, if there is one")
@@ -46,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_input(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--maps", type=Path, help="directory of survey property maps, looked up by position")
+    add("--maps", type=user_path, help="directory of survey property maps, looked up by position")
     add("--preset", help="it has the column names and units of this survey's preset: its name, or "
         "a .yaml file; instead of --columns, --ra, --dec and --row-id")  # fmt: skip
     add("--columns", nargs="+", default=[], metavar="CONDITION=COLUMN",

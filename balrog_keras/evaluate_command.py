@@ -9,7 +9,7 @@ from typing import Any
 
 from balrog_keras.threads import draw_on_all_cores
 from balrog_keras.true_redshift import REDSHIFT_KEYS, RedshiftSource
-from data_prep.command_line import CommandParser, add_verbosity
+from data_prep.command_line import CommandParser, add_verbosity, user_path
 from data_prep.console import run_command
 
 __all__ = ["evaluate_bundle", "main"]
@@ -37,10 +37,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("evaluate.py", _DESCRIPTION)
     add = parser.add_argument
     add(
-        "emulator", type=Path, nargs="?", help="saved_models/NAME; left out, the first of --compare"
+        "emulator",
+        type=user_path,
+        nargs="?",
+        help="saved_models/NAME; left out, the first of --compare",
     )
-    add("--data", type=Path, required=True, help="shards made by python -m data_prep prepare")
-    add("--out", type=Path, required=True, help="directory of report.html and metrics.json")
+    add("--data", type=user_path, required=True, help="shards made by python -m data_prep prepare")
+    add("--out", type=user_path, required=True, help="directory of report.html and metrics.json")
     add("--draws", type=int, default=200, help="draws per row for calibration (default 200)")
     add("--seed", type=int, default=0, help="seed of draws, folds and bootstrap (default 0)")
     add("--max-rows", type=int, help="use at most this many test rows, chosen at random (default "
@@ -48,14 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--cut", action="append", default=[], metavar="EXPRESSION", dest="cuts",
         help="count what passes, as 'meas_mag_i < 22.5' (default: magnitude and colour limits at "
         "quantiles of the test rows); can be given more than once")  # fmt: skip
-    add("--compare", type=Path, nargs="*", metavar="EMULATOR",
+    add("--compare", type=user_path, nargs="*", metavar="EMULATOR",
         help="put other emulators and models of photometric errors beside it")  # fmt: skip
     add("--redshift", nargs=3, metavar=("CATALOG", "COLUMN", "ID"),
         help="true redshifts in a catalogue, by the ids of the injections: what is selected must "
         "have the right mean redshift (a truth column that is one needs no option)")  # fmt: skip
     add("--redshift-key", choices=list(REDSHIFT_KEYS), default="injection",
         help="whose ids those are (default injection)")  # fmt: skip
-    add("--tensorboard", type=Path, metavar="DIRECTORY",
+    add("--tensorboard", type=user_path, metavar="DIRECTORY",
         help="write the metrics and figures for TensorBoard too")  # fmt: skip
     add("--record", action="store_true",
         help="also write the verdict into the emulator's metrics.json and model card")  # fmt: skip

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from balrog_keras.catalog_columns import CatalogColumns, ConditionReader
+from balrog_keras.catalog_columns import CatalogColumns
+from balrog_keras.condition_reader import ConditionReader
 from data_prep.catalogs import Catalog, Element
 from data_prep.splits import region_of
 

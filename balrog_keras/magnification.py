@@ -28,8 +28,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from balrog_keras.bootstrap import RegionBootstrap
-from balrog_keras.catalog_columns import CatalogColumns, ConditionReader
+from balrog_keras.catalog_columns import CatalogColumns
+from balrog_keras.condition_reader import ConditionReader
 from balrog_keras.conditions import log_unusable
+from balrog_keras.draw_keys import whole_number
 from balrog_keras.galaxy_groups import GalaxyGroups
 from balrog_keras.lensing import lensed
 from balrog_keras.measured_cuts import MeasuredCut, passes
@@ -102,17 +104,18 @@ class Response:
         return self.c_sample + AREA_RESPONSE
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; the error of ``c_total`` is that of ``c_sample``."""
+        """For JSON; the error of ``c_total`` is that of ``c_sample``. None is an unknown error."""
+        c_sample_error = self.c_sample_error if np.isfinite(self.c_sample_error) else None
         return {
             "label": self.label,
             "selected": self.selected,
             "c_sample": self.c_sample,
-            "c_sample_error": self.c_sample_error,
+            "c_sample_error": c_sample_error,
             "alpha": self.alpha,
-            "alpha_error": self.alpha_error,
+            "alpha_error": None if c_sample_error is None else self.alpha_error,
             "c_area": AREA_RESPONSE,
             "c_total": self.c_total,
-            "c_total_error": self.c_sample_error,
+            "c_total_error": c_sample_error,
             "bootstrap": self.bootstrap,
         }
 
@@ -162,9 +165,15 @@ def magnification_responses(
     Raises
     ------
     BalrogError
-        If a column is missing, a sample is empty, or the emulator has no detection model or no
-        truth column that magnification changes.
+        If a column is missing, a sample is empty, the emulator has no such member, no detection
+        model or no truth column that magnification changes, or the seed has more than 64 bits.
     """
+    whole_number("seed", seed)
+    if not 0 <= member < emulator.members:
+        raise BalrogError(
+            f"--member of {emulator.info['name']} must be from 0 to {emulator.members - 1}, found "
+            f"{member}"
+        )
     if not 0 < delta_kappa <= 0.2:
         raise BalrogError(f"--delta-kappa must be in (0, 0.2], found {delta_kappa}")
     table = open_catalog(catalog, allow_pickle=allow_pickle)

@@ -20,7 +20,7 @@ from balrog_keras.truth_options import (
     selection_cuts,
     truth_columns,
 )
-from data_prep.command_line import CommandParser
+from data_prep.command_line import CommandParser, user_path
 from data_prep.console import run_command
 from data_prep.errors import BalrogError, require
 from data_prep.files import atomic_path, write_json
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("python -m balrog_keras magnification", _DESCRIPTION)
     add_truth_options(parser)
     add = parser.add_argument
-    add("--maps", type=Path, help="directory of survey property maps")
+    add("--maps", type=user_path, help="directory of survey property maps")
     add("--ra", help="column of right ascension, degrees (default ra)")
     add("--dec", help="column of declination, degrees (default dec)")
     add("--row-id", help="column of whole numbers; the row number if not given")
@@ -62,8 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         "sample for each value, with the column below it")  # fmt: skip
     add("--delta-kappa", type=float, default=0.02,
         help="half the difference of convergence (default 0.02)")  # fmt: skip
-    add("--out", type=Path, required=True, help="the responses, .json")
-    add("--plot", type=Path, help="figure of the responses at --limits, .png, .pdf or .svg")
+    add("--out", type=user_path, required=True, help="the responses, .json")
+    add("--plot", type=user_path, help="figure of the responses at --limits, .png, .pdf or .svg")
     return parser
 
 

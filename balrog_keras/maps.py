@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from balrog_keras.draw_keys import whole_number
 from balrog_keras.map_statistics import LEAST_DRAWS, Draws, MagnitudePair, map_statistics
 from balrog_keras.measured_cuts import MeasuredCut, passes
 from balrog_keras.pixel_points import PixelPoints, covered_pixels
@@ -52,7 +53,7 @@ class MapSettings:
     Raises
     ------
     BalrogError
-        If there are too few draws for an error.
+        If there are too few draws for an error, or the seed has more than 64 bits.
     """
 
     nside: int
@@ -61,6 +62,7 @@ class MapSettings:
     member: int = 0
 
     def __post_init__(self) -> None:
+        whole_number("seed", self.seed)
         if self.draws < LEAST_DRAWS:
             raise BalrogError(f"--draws must be at least {LEAST_DRAWS}, found {self.draws}")
 

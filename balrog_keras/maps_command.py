@@ -17,7 +17,7 @@ from balrog_keras.truth_options import (
     selection_cuts,
     truth_columns,
 )
-from data_prep.command_line import CommandParser
+from data_prep.command_line import CommandParser, user_path
 from data_prep.console import run_command
 from data_prep.errors import BalrogError, require
 from data_prep.locks import locked
@@ -44,8 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("python -m balrog_keras maps", _DESCRIPTION)
     add_truth_options(parser)
     add = parser.add_argument
-    add("--maps", type=Path, required=True, help="directory of survey property maps")
-    add("--out", type=Path, required=True, help="directory for the painted maps")
+    add("--maps", type=user_path, required=True, help="directory of survey property maps")
+    add("--out", type=user_path, required=True, help="directory for the painted maps")
     add("--nside", type=int, required=True, help="resolution of the painted maps, a power of 2")
     add("--draws", type=int, default=2_000, help="galaxies drawn in each pixel (default 2000); "
         "errors fall with its square root")  # fmt: skip

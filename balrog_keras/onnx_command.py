@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from data_prep.command_line import CommandParser, add_verbosity
+from data_prep.command_line import CommandParser, add_verbosity, user_path
 from data_prep.console import run_command
 
 __all__ = ["main"]
@@ -25,8 +24,13 @@ examples:
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("python -m balrog_keras export-onnx", _DESCRIPTION)
     add = parser.add_argument
-    add("emulator", type=Path, help="saved_models/NAME")
-    add("--out", type=Path, required=True, help="directory; an earlier export there is replaced")
+    add("emulator", type=user_path, help="saved_models/NAME")
+    add(
+        "--out",
+        type=user_path,
+        required=True,
+        help="directory; an earlier export there is replaced",
+    )
     add_verbosity(parser)
     return parser
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from balrog_keras.catalog_columns import CatalogColumns
 from balrog_keras.measured_cuts import MeasuredCut, preset_cuts, read_cuts
-from data_prep.command_line import add_verbosity
+from data_prep.command_line import add_verbosity, user_path
 from data_prep.errors import BalrogError
 from data_prep.files import sha256_of
 from data_prep.preset import load_preset
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 def add_truth_options(parser: argparse.ArgumentParser) -> None:
     """Add the emulator, the catalogue, and how its columns are called."""
     add = parser.add_argument
-    add("emulator", type=Path, help="saved_models/NAME")
-    add("--catalog", type=Path, required=True,
+    add("emulator", type=user_path, help="saved_models/NAME")
+    add("--catalog", type=user_path, required=True,
         help="truth catalogue: FITS, HDF5, Parquet (file or directory), HATS or CSV")  # fmt: skip
     add("--preset", help="the catalogue has the column names and units of this survey's preset: "
         "its name, or a .yaml file")  # fmt: skip
@@ -63,6 +63,12 @@ def truth_columns(options: argparse.Namespace, keep: Sequence[str] = ()) -> Cata
     wrong = [name + equals + column for name, equals, column in pairs if not equals]
     if wrong:
         raise BalrogError(f"--columns takes CONDITION=COLUMN, found {', '.join(wrong)}")
+    given = [name for name, _, _ in pairs]
+    twice = sorted({name for name in given if given.count(name) > 1})
+    if twice:
+        raise BalrogError(
+            f"--columns takes one column for each condition; found several for {', '.join(twice)}"
+        )
     return CatalogColumns(
         {name: (column,) for name, _, column in pairs},
         ((options.ra or "ra",), (options.dec or "dec",)),

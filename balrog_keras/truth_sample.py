@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from balrog_keras.catalog_columns import CatalogColumns, ConditionReader
+from balrog_keras.catalog_columns import CatalogColumns
+from balrog_keras.condition_reader import ConditionReader
 from balrog_keras.transforms import MAGNITUDES
 from data_prep.catalogs import Catalog, open_catalog
 from data_prep.errors import BalrogError

@@ -8,6 +8,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from data_prep.errors import did_you_mean
@@ -20,6 +21,7 @@ __all__ = [
     "add_verbosity",
     "complete",
     "settings_parser",
+    "user_path",
 ]
 
 EXIT_CODES = """\
@@ -85,6 +87,11 @@ class CommandParser(Suggestions, argparse.ArgumentParser):
         more.setdefault("epilog", EXIT_CODES)
         more.setdefault("formatter_class", _Formatter)
         super().__init__(prog=prog, description=description, **more)
+
+
+def user_path(text: str) -> Path:
+    """Path of an option: ``~``, which a shell leaves as it is in ``--out=~/x``, is the home."""
+    return Path(os.path.expanduser(text))
 
 
 def settings_parser(prog: str, description: str) -> Any:

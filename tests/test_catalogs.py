@@ -116,12 +116,13 @@ def test_widths_elements_and_label(suffix, tmp_path):
     griz = ("g", "r", "i", "z")
     assert catalog.find(["nothing", "meas_cm_mag[i]"], griz) == Element("meas_cm_mag", 2)
     assert catalog.find(["meas_cm_mag[3]", "bal_id"]) == Element("meas_cm_mag", 3)
+    assert catalog.find(["bal_id[0]"]) == Element("bal_id")
     assert catalog.find(["nothing"]) is None
     for text, message in (
         ("meas_cm_mag", "vector of 4; pick an element"),
         ("meas_cm_mag[4]", "must have an element 4; it has 4"),
         ("bal_id[1]", "must have an element 1; it has 1"),
-        ("meas_cm_mag[u]", "bands of vector columns are g, r, i, z"),
+        ("meas_cm_mag[u]", "by a band of the preset: g, r, i, z; found meas_cm_mag.u"),
     ):
         with pytest.raises(BalrogError, match=message):
             catalog.find([text], griz)

@@ -105,10 +105,29 @@ def test_provenance_says_where_it_is_from(emulate, tmp_path):
         (["--realizations", "0"], "at least 1"),
         (["--keep", "name"], "name must hold numbers"),
         (["--columns", "true_mag_r"], "CONDITION=COLUMN"),
+        (["--columns", "true_mag_r=true_mag_r[r]"], "by its number, as true_mag_r[0]"),
+        (["--columns", "true_mag_r=ra", "true_mag_r=dec"], "found several for true_mag_r"),
+        (["--keep", "redshift[0]"], "whole columns are kept (--keep redshift)"),
     ],
 )
-def test_options_that_contradict(emulate, capsys, options, message):
+def test_options_that_contradict(emulate, tmp_path, capsys, options, message):
     assert message in emulate(*options, capsys=capsys)
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("out", ["", ".", "/"])
+def test_output_without_a_name(emulate, tmp_path, monkeypatch, capsys, out):
+    monkeypatch.chdir(tmp_path)
+    assert main(["pair", "--catalog", "truth.parquet", "--out", out, "--quiet"]) == 1
+    assert "--out must name a file or directory to write" in capsys.readouterr().err
+
+
+def test_home_in_paths(emulate, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["pair", "--catalog=~/truth.parquet", "--out=~/new.parquet", "--quiet"]) == 0
+    assert (tmp_path / "new.parquet").is_file()
+    assert not (tmp_path / "~").exists()
 
 
 def test_output_must_not_be_the_catalogue(emulate, capsys):

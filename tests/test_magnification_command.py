@@ -1,5 +1,6 @@
 import json
 
+import pandas as pd
 import pytest
 from analytic_emulator import AnalyticEmulator, command_world
 from killed import MOMENTS, hidden, kill
@@ -75,6 +76,8 @@ def test_without_limits_there_is_one_sample(world):
         (["--limits", "mag_i", "21", "22"], "found mag_i"),
         (["--limits", "meas_mag_i", "21", "--plot", "a.png"], "at least two --limits"),
         (["--delta-kappa", "0.5"], "in (0, 0.2], found 0.5"),
+        (["--member", "3"], "must be from 0 to 0, found 3"),
+        (["--seed", str(10**20)], "a 64-bit whole number"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(world, capsys, extra, message):
@@ -100,3 +103,24 @@ def test_what_is_read_and_what_others_made_is_not_replaced(world, capsys):
         assert message in capsys.readouterr().err
     assert truth.read_bytes() == before
     assert other.read_text() == '{"responses": 1}'
+
+
+def test_one_galaxy_has_a_response_without_an_error(world):
+    table, out = world.place / "truth.parquet", world.place / "response.json"
+    pd.read_parquet(table)[:1].to_parquet(table)
+    assert main([*world.options, "--out", str(out), "--quiet"]) == 0
+    (response,) = json.loads(out.read_text())["responses"]
+    assert response["selected"] > 0
+    assert response["c_sample_error"] is response["alpha_error"] is None
+
+
+def test_rows_without_a_position_are_left_out(world, caplog):
+    table, out = world.place / "truth.parquet", world.place / "response.json"
+    truth = pd.read_parquet(table)
+    found = []
+    for rows in (truth[5:], truth.assign(ra=truth["ra"].mask(truth.index < 5))):
+        rows.to_parquet(table)
+        assert main([*world.options, "--out", str(out), "--quiet"]) == 0
+        found.append(json.loads(out.read_text())["responses"][0]["c_sample"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert "5 of 3,000 rows: no usable position" in caplog.text

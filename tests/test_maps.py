@@ -171,3 +171,5 @@ def test_an_emulator_without_magnitudes_and_too_few_draws(world):
         paint_maps(AnalyticEmulator(replace(schema, columns=columns)), truth, maps, SETTINGS)
     with pytest.raises(BalrogError, match="at least 20, found 19"):
         MapSettings(nside=16, draws=19)
+    with pytest.raises(BalrogError, match="64-bit"):
+        MapSettings(nside=16, seed=10**20)

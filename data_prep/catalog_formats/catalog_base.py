@@ -160,7 +160,8 @@ class Catalog(ABC):
             column = self.resolve(name)
             if column is not None:
                 self._check_width(column, index)
-                return Element(column, index)
+                # The only element of a row is the row's number.
+                return Element(column, index if self.widths[column] > 1 else None)
         return None
 
     def require(
@@ -191,8 +192,7 @@ class Catalog(ABC):
             raise BalrogError(f"{self.path}: column {name} must hold numbers; {remark}")
         if width > 1 and index is None:
             raise BalrogError(
-                f"{self.path}: column {name} is a vector of {width}; pick an element in the "
-                f"preset, as {name}[0]"
+                f"{self.path}: column {name} is a vector of {width}; pick an element, as {name}[0]"
             )
         if index is not None and index >= width:
             raise BalrogError(
@@ -210,8 +210,10 @@ def _parse(text: str, vector_bands: Sequence[str]) -> tuple[str, int | None]:
         return name, list(vector_bands).index(key)
     if key.isdigit():
         return name, int(key)
+    or_band = f", or by a band of the preset: {', '.join(vector_bands)}" if vector_bands else ""
     raise BalrogError(
-        f"the preset asks for {text}; the bands of vector columns are {', '.join(vector_bands)}"
+        f"an element of a vector column is asked for by its number, as {name}[0]{or_band}; found "
+        f"{text}"
     )
 
 
