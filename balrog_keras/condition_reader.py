@@ -75,7 +75,9 @@ class ConditionReader:
         # Sources and units are the preset's, what they become is the emulator's.
         preset = columns.preset
         self._preset = replace(preset, schema=emulator.schema) if preset else None
-        in_maps = emulator.info["map_patterns"] if maps is not None else ()
+        # A column that was named must be there.
+        in_maps = set(emulator.info["map_patterns"] if maps is not None else ())
+        in_maps -= set(columns.conditions)
         self._elements = {
             column.name: self._find(column, optional=column.name in in_maps)
             for column in self._conditions
@@ -182,13 +184,26 @@ class ConditionReader:
             names = {alias: wanted.names for alias, wanted in source.inputs.items()}
         bands = self._columns.vector_bands
         if optional and not all(self._catalog.find(n, bands) for n in names.values()):
+            self._warn_of_other_case(column.name)
             return {}
         needed_for = f"{column.name} ({column.unit})"
+        named = column.name in self._columns.conditions
+        if column.name in self._info["map_patterns"] and not (optional or named):
+            needed_for += ", unless it is looked up in --maps DIR,"
         found = {alias: self._require(n, needed_for) for alias, n in names.items()}
         if source and source.extinction and source.extinction.columns:
             extinction = self._catalog.find(source.extinction.columns, bands)
             found |= {EXTINCTION: extinction} if extinction else {}
         return found
+
+    def _warn_of_other_case(self, name: str) -> None:
+        """Say that a column is not taken for a survey property, though it is spelt alike."""
+        alike = [each for each in self._catalog.widths if each.casefold() == name.casefold()]
+        if alike:
+            logger.warning(
+                "%s is looked up in the maps; the column %s is taken with --columns %s=%s",
+                name, alike[0], name, alike[0],
+            )  # fmt: skip
 
     def _conversion(self, column: Column) -> Conversion:
         """From the unit that the file states; a preset's statement counts more."""

@@ -48,12 +48,12 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
     add("--maps", type=user_path, help="directory of survey property maps, looked up by position")
     add("--preset", help="it has the column names and units of this survey's preset: its name, or "
         "a .yaml file; instead of --columns, --ra, --dec and --row-id")  # fmt: skip
-    add("--columns", nargs="+", default=[], metavar="CONDITION=COLUMN",
+    add("--columns", nargs="+", action="extend", default=[], metavar="CONDITION=COLUMN",
         help="names in the catalogue, as true_mag_r=MAG_R or true_mag_r=MAGS[1]")  # fmt: skip
     add("--ra", help="column of right ascension, degrees (default ra)")
     add("--dec", help="column of declination, degrees (default dec)")
     add("--row-id", help="column of whole numbers; the row number if not given")
-    add("--keep", nargs="+", default=[], metavar="COLUMN",
+    add("--keep", nargs="+", action="extend", default=[], metavar="COLUMN",
         help="columns to copy to the output; all for every one that holds numbers")  # fmt: skip
     add("--allow-pickle", action="store_true",
         help="open a pandas pickle; pickles run code: only files that you trust")  # fmt: skip
@@ -74,7 +74,7 @@ def _add_draws(group: argparse._ArgumentGroup) -> None:
     add("--detected-only", action="store_true", help="write detected rows only")
     add("--in-domain", action="store_true",
         help="add in_domain: whether a row is like those the emulator was trained on")  # fmt: skip
-    add("--units", nargs="+", default=[], metavar="UNIT", help="give measured brightnesses in "
+    add("--units", nargs="+", action="extend", default=[], metavar="UNIT", help="give measured brightnesses in "
         "these too: flux, nJy, mag, 'asinh mag'; adds columns as meas_mag_r_flux")  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def add_truth_options(parser: argparse.ArgumentParser) -> None:
         help="truth catalogue: FITS, HDF5, Parquet (file or directory), HATS or CSV")  # fmt: skip
     add("--preset", help="the catalogue has the column names and units of this survey's preset: "
         "its name, or a .yaml file")  # fmt: skip
-    add("--columns", nargs="+", default=[], metavar="CONDITION=COLUMN",
+    add("--columns", nargs="+", action="extend", default=[], metavar="CONDITION=COLUMN",
         help="names in the catalogue, as true_mag_r=MAG_R or true_mag_r=MAGS[1]")  # fmt: skip
     add("--allow-pickle", action="store_true",
         help="open a pandas pickle; pickles run code: only files that you trust")  # fmt: skip

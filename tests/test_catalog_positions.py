@@ -88,3 +88,19 @@ def test_maps_have_no_value_where_there_is_no_position():
     found = looked_up(Maps(), np.array([3.0, np.nan]), np.array([4.0, np.nan]))["fwhm"]
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, np.float32([7, np.nan]))
+
+
+def test_a_column_spelt_like_a_survey_property_is_named(world, caplog, capsys):
+    table = pd.read_parquet(world.place / "truth.parquet").assign(FWHM_R=1.0)
+    assert emulate(world, table, "case.parquet") is not None
+    message = "fwhm_r is looked up in the maps; the column FWHM_R is taken with --columns fwhm_r="
+    assert caplog.text.count(message) == 1
+    assert emulate(world, table, "typo.parquet", "--columns", "fwhm_r=FWHM") is None
+    assert "fwhm_r (arcsec) needs the column FWHM, which is missing" in capsys.readouterr().err
+    place, at = world.place / "case.parquet", world.options.index("--maps")
+    words = [str(place) if word.endswith("truth.parquet") else word for word in world.options]
+    words = words[:at] + words[at + 2 :]
+    assert main(["emulate", *words, "--out", str(world.place / "o.fits"), "--quiet"]) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "fwhm_r (arcsec), unless it is looked up in --maps DIR, needs the column" in line
+    assert "did you mean FWHM_R" in line

@@ -107,6 +107,7 @@ def test_provenance_says_where_it_is_from(emulate, tmp_path):
         (["--columns", "true_mag_r"], "CONDITION=COLUMN"),
         (["--columns", "true_mag_r=true_mag_r[r]"], "by its number, as true_mag_r[0]"),
         (["--columns", "true_mag_r=ra", "true_mag_r=dec"], "found several for true_mag_r"),
+        (["--columns", "true_mag_r=ra", "--columns", "true_mag_r=dec"], "several for true_mag_r"),
         (["--keep", "redshift[0]"], "whole columns are kept (--keep redshift)"),
     ],
 )
