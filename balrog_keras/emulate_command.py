@@ -74,8 +74,9 @@ def _add_draws(group: argparse._ArgumentGroup) -> None:
     add("--detected-only", action="store_true", help="write detected rows only")
     add("--in-domain", action="store_true",
         help="add in_domain: whether a row is like those the emulator was trained on")  # fmt: skip
-    add("--units", nargs="+", action="extend", default=[], metavar="UNIT", help="give measured brightnesses in "
-        "these too: flux, nJy, mag, 'asinh mag'; adds columns as meas_mag_r_flux")  # fmt: skip
+    add("--units", nargs="+", action="extend", default=[], metavar="UNIT",
+        help="give measured brightnesses in these too: flux, nJy, mag, 'asinh mag'; adds "
+        "columns as meas_mag_r_flux")  # fmt: skip
 
 
 def _emulate(options: argparse.Namespace, command: str) -> int:
