@@ -128,6 +128,21 @@ def test_widths_elements_and_label(suffix, tmp_path):
             catalog.find([text], griz)
 
 
+@pytest.mark.parametrize("bands", ["riz", "grizy"])
+def test_bands_must_be_those_of_the_vector(bands, tmp_path):
+    columns = {"id": np.arange(3), "mag": np.arange(12, dtype=np.float32).reshape(3, 4)}
+    catalog = open_catalog(write_table(tmp_path / "matched.fits", columns))
+    for band in bands:
+        with pytest.raises(BalrogError) as error:
+            catalog.find([f"mag[{band}]"], tuple(bands))
+        message = str(error.value)
+        assert f"mag must have one element for each of the bands {', '.join(bands)}" in message
+        assert "it has 4: name the bands" in message
+        assert "`vector_bands: [g, r, i, z]`" in message
+    # By number, a vector may have any length.
+    assert catalog.find(["mag[2]"], tuple(bands)) == Element("mag", 2)
+
+
 def test_missing_column_lists_close_matches_and_all_columns(written):
     path, columns = written
     with pytest.raises(BalrogError) as error:

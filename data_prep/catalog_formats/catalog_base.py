@@ -153,13 +153,15 @@ class Catalog(ABC):
         Raises
         ------
         BalrogError
-            If a column is there but holds no numbers or no such element.
+            If a column is there but holds no numbers or no such element, or if an element is named
+            by its band and there are not as many bands as elements.
         """
         for text in alternatives:
             name, index = _parse(text, vector_bands)
             column = self.resolve(name)
             if column is not None:
-                self._check_width(column, index)
+                by_band = text.removeprefix(f"{name}[").removesuffix("]") in vector_bands
+                self._check_width(column, index, vector_bands if by_band else ())
                 # The only element of a row is the row's number.
                 return Element(column, index if self.widths[column] > 1 else None)
         return None
@@ -185,11 +187,20 @@ class Catalog(ABC):
         """What this format knows of a column that is missing or holds no numbers."""
         return ""
 
-    def _check_width(self, name: str, index: int | None) -> None:
+    def _check_width(self, name: str, index: int | None, bands: Sequence[str]) -> None:
+        """Check a column of which element `index` is asked for, by number or as one of `bands`."""
         width = self.widths[name]
         if width == 0:
             remark = self._remark(name) or "it does not"
             raise BalrogError(f"{self.path}: column {name} must hold numbers; {remark}")
+        if bands and width != len(bands):
+            # Which element is which band would be a guess.
+            raise BalrogError(
+                f"{self.path}: column {name} must have one element for each of the bands "
+                f"{', '.join(bands)}; it has {width}: name the bands of its elements in their "
+                f"order in the preset, as `vector_bands: [g, r, i, z]`, or pick elements by "
+                f"number, as {name}[0]"
+            )
         if width > 1 and index is None:
             raise BalrogError(
                 f"{self.path}: column {name} is a vector of {width}; pick an element, as {name}[0]"
