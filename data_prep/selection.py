@@ -14,6 +14,7 @@ __all__ = [
     "Selection",
     "drop_bad_values",
     "drop_sentinels",
+    "is_sentinel",
     "require_plausible_unit",
     "to_schema_unit",
 ]
@@ -66,6 +67,29 @@ class Selection:
         self.reason[gone] = self.reasons.index(reason)
 
 
+def is_sentinel(values: np.ndarray, sentinels: Sequence[float]) -> np.ndarray:
+    """Which values mean "none", bool array of the shape of `values`.
+
+    Parameters
+    ----------
+    values : array
+        As in the catalogue, of any numeric dtype: a sentinel that it cannot hold is no value's.
+    sentinels : sequence of float
+        Values of the catalogue that mean "none".
+
+    Examples
+    --------
+    >>> is_sentinel(np.array([37, 0, 99], np.uint16), [37.5, -9999, 99])
+    array([False, False,  True])
+    """
+    plain = np.asarray(values, np.float64)
+    found = np.zeros(plain.shape, bool)
+    for sentinel in sentinels:
+        # Catalogues pass through float32, which stores 9.999e9 as 9998999552.
+        found |= np.abs(plain - sentinel) <= 1e-6 * abs(sentinel)
+    return found
+
+
 def drop_sentinels(
     selection: Selection, values: np.ndarray, name: str, sentinels: Sequence[float]
 ) -> None:
@@ -84,8 +108,7 @@ def drop_sentinels(
     """
     selection.drop(~np.isfinite(values), f"{name} is not finite", bad_value=True)
     for sentinel in sentinels:
-        # Catalogues pass through float32, which stores 9.999e9 as 9998999552.
-        same = np.abs(values - sentinel) <= 1e-6 * abs(sentinel)
+        same = is_sentinel(values, [sentinel])
         selection.drop(same, f"{name} is the sentinel {sentinel:g}", bad_value=True)
 
 
@@ -187,7 +210,7 @@ def require_plausible_unit(
     where : str
         Catalogue column, for the message.
     """
-    good = np.isfinite(values) & ~np.isin(values, np.asarray(sentinels, values.dtype))
+    good = np.isfinite(values) & ~is_sentinel(values, sentinels)
     if unit not in ("mag", "flux", "nJy") or np.count_nonzero(good) < 10:
         return
     low, median, high = np.percentile(values[good], [5, 50, 95])

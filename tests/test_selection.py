@@ -7,6 +7,7 @@ from data_prep.selection import (
     Selection,
     drop_bad_values,
     drop_sentinels,
+    is_sentinel,
     require_plausible_unit,
     to_schema_unit,
 )
@@ -45,6 +46,17 @@ def test_every_bad_magnitude_has_its_reason():
     }
     assert selection.bad_values == 11
     assert np.flatnonzero(selection.keep).tolist() == [0, 12, 13]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.int64, np.float16])
+def test_sentinels_that_the_dtype_cannot_hold_are_no_value(dtype):
+    values = np.array([37, 99, 0, 120], dtype)
+    sentinels = (37.5, 99.0, -9999.0, 9.999e9, 1e300)
+    assert is_sentinel(values, sentinels).tolist() == [False, True, False, False]
+    selection = Selection(4)
+    drop_sentinels(selection, values, "flux", sentinels)
+    assert selection.dropped == {"flux is the sentinel 99": 1}
+    require_plausible_unit(np.repeat(values, 10), "nJy", sentinels, "here")
 
 
 def test_flux_without_magnitude():

@@ -43,6 +43,15 @@ def test_is_filled_in_from_the_catalogue(tmp_path):
     assert with_softening(filled, MemoryCatalog({"none": np.zeros(3)})) == filled
 
 
+def test_noise_in_whole_numbers_with_sentinels_that_they_cannot_hold(tmp_path):
+    catalog = catalog_with_errors()
+    for band in "ri":
+        catalog.columns[f"e_{band}"] = np.arange(2000, dtype=np.uint16) % 100
+    sentinels = {"flux": [-9999, 9.999e9, 37.5]}
+    filled = with_softening(make_preset(tmp_path, measured=ASINH, sentinels=sentinels), catalog)
+    assert softenings(filled)["meas_r"] == pytest.approx(1.042 * 50, rel=1e-3)
+
+
 def test_expression_and_vector_columns(tmp_path):
     catalog = catalog_with_errors()
     plain = with_softening(make_preset(tmp_path, measured=ASINH), catalog)

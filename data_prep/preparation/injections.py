@@ -14,7 +14,7 @@ from data_prep.photometry import convert
 from data_prep.preparation.column_values import column_values
 from data_prep.preset import Preset
 from data_prep.schema import NJY_ZERO_POINT
-from data_prep.selection import Selection
+from data_prep.selection import Selection, is_sentinel
 from data_prep.splits import keyed_hash, region_of
 
 __all__ = ["MOST_CUTS", "NO_REGION", "TableSpec", "match_rows", "read_rows", "row_dtype"]
@@ -239,7 +239,7 @@ def _brightness(taken: _Batch, name: str, preset: Preset) -> np.ndarray:
     neighbor = preset.sources[name].neighbor
     unit = neighbor.unit if neighbor else "mag"
     values = taken.array(f"brightness {name}")
-    missing = np.isin(values, np.asarray(preset.sentinels.get(unit, ()), values.dtype))
+    missing = is_sentinel(values, preset.sentinels.get(unit, ()))
     zero_point = NJY_ZERO_POINT if unit == "nJy" else preset.zero_point
     mag = convert(values, unit, "mag", zero_point=zero_point, to_zero_point=preset.zero_point)
     return np.where(missing, np.nan, mag)

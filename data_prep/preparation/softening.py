@@ -14,6 +14,7 @@ from data_prep.photometry import flux_at_zero_point
 from data_prep.preparation.column_values import catalog_unit
 from data_prep.preset import Preset
 from data_prep.schema import NJY_ZERO_POINT, Column
+from data_prep.selection import is_sentinel
 
 __all__ = ["softening_of", "with_softening"]
 
@@ -96,7 +97,7 @@ def _softening(column: Column, preset: Preset, catalog: Catalog, unit: str | Non
         element = catalog.require(entry.names, f"softening of {column.name}", preset.vector_bands)
         values = next(catalog.batches([element.column], _SAMPLE_ROWS))[element.column]
         values = values if element.index is None or values.ndim == 1 else values[:, element.index]
-        sentinel = np.isin(values, np.asarray(preset.sentinels.get(entry.unit, ()), values.dtype))
+        sentinel = is_sentinel(values, preset.sentinels.get(entry.unit, ()))
         inputs[alias] = np.where(sentinel, np.nan, values)
     where = f"{catalog.path}: softening of {column.name}"
     with np.errstate(invalid="ignore"):
