@@ -64,7 +64,7 @@ class Preset:
     position : (tuple of str, tuple of str)
         Alternatives for ra and for dec, in degrees.
     detected : Source or None
-        Not zero: detected.
+        1 (or true): detected, 0: not.
     deep_id : tuple of str
         Id column of a table of the parents (the deep field), () if there is none.
     position_check : (str, str, float) or None

@@ -87,11 +87,23 @@ def test_detected_by_an_expression(tmp_path):
     np.testing.assert_array_equal(rows["detected"], np.isfinite(columns["m_r"]))
 
 
-@pytest.mark.parametrize("flag", [np.nan, 0, -1, 0.5])
-def test_what_counts_as_detected(tmp_path, flag):
-    columns = make_injections(10) | {"found": np.full(10, flag)}
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.float32])
+def test_what_counts_as_detected(tmp_path, dtype):
+    found = np.arange(10) % 3 == 0
+    columns = make_injections(10) | {"found": found.astype(dtype)}
     rows, _ = read(columns, make_preset(tmp_path), "detection")
-    np.testing.assert_array_equal(rows["detected"], np.isfinite(flag) and flag != 0)
+    np.testing.assert_array_equal(rows["detected"], found)
+
+
+@pytest.mark.parametrize("flag", [np.nan, np.inf, -9999, -1, 0.5, 2])
+@pytest.mark.parametrize("role", ["detection", "matched"])
+def test_what_is_not_known_to_be_detected_is_no_non_detection(tmp_path, flag, role):
+    columns, preset = make_injections(10), make_preset(tmp_path, join="none", id=None)
+    columns["found"] = np.array([1.0, 0, 0, 1, 0, 1, flag, flag, 0, 1])
+    with pytest.raises(BalrogError) as error:
+        read(columns, preset, role, batch_rows=5, only_detected=role == "matched")
+    assert "memory.fits: column found (`detected`) must be 0 or 1" in str(error.value)
+    assert f"row 6 has {flag:.1f}, one of 2 such rows" in str(error.value)
 
 
 def test_cuts_are_bits(tmp_path):
@@ -150,7 +162,8 @@ def test_ids_that_are_no_whole_numbers(tmp_path, value, column, name):
     columns[column] = np.arange(400, dtype=np.float64)
     read(columns, preset)
     columns[column][11] = value
-    with pytest.raises(BalrogError, match=f"{name} must hold whole numbers; row 11 has"):
+    message = rf"{name} must hold whole numbers, .* beyond 2\^53.*; row 11 has {value}"
+    with pytest.raises(BalrogError, match=message.replace("+", r"\+")):
         read(columns, preset, batch_rows=4)
 
 
@@ -159,6 +172,16 @@ def test_large_ids_and_negative_ones_stay_what_they_are(tmp_path):
     columns["id"] = np.array([-1, 0, 2**62 + 1, 10**15], np.int64)
     rows, _ = read(columns, make_preset(tmp_path))
     assert rows["row_id"].tolist() == [-1, 0, 2**62 + 1, 10**15]
+
+
+def test_ids_that_are_too_large_do_not_become_negative(tmp_path):
+    columns = found_injections(4)
+    columns["id"] = np.array([1, 2, 2**63 - 1, 3], np.uint64)
+    rows, _ = read(columns, make_preset(tmp_path))
+    assert rows["row_id"].tolist() == [1, 2, 2**63 - 1, 3]
+    columns["id"][2] += 1
+    with pytest.raises(BalrogError, match=r"whole numbers below 2\^63; row 2 has 92233720368547"):
+        read(columns, make_preset(tmp_path))
 
 
 def test_match_rows_against_a_dictionary():

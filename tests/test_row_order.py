@@ -50,6 +50,14 @@ def read(catalog, names, batch_rows, pieces=None):
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
+def test_rows_of_which_it_is_not_known_whether_they_were_detected(preset):
+    _, injected, matched = make_files(kind=RaggedCatalog)
+    injected.columns["found"] = injected.columns["found"].astype(np.float32)
+    injected.columns["found"][321] = np.nan
+    with pytest.raises(BalrogError, match=r"injected.hdf5: column found .* row 321 has nan"):
+        RowOrderCatalog.join(injected, matched, preset)
+
+
 @pytest.mark.parametrize("kind", [MemoryCatalog, RaggedCatalog])
 @pytest.mark.parametrize("batch_rows", [1, 33, 10_000])
 def test_rows_lie_side_by_side(preset, monkeypatch, kind, batch_rows):

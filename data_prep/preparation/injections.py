@@ -12,6 +12,7 @@ from data_prep.errors import BalrogError
 from data_prep.expressions import evaluate
 from data_prep.photometry import convert
 from data_prep.preparation.column_values import column_values
+from data_prep.preparation.row_values import detected_flags, whole_numbers
 from data_prep.preset import Preset
 from data_prep.schema import NJY_ZERO_POINT
 from data_prep.selection import Selection, is_sentinel
@@ -131,7 +132,7 @@ def read_rows(
     Raises
     ------
     BalrogError
-        If an id is no whole number.
+        If an id is no whole number, or it is not known whether a row was detected.
     """
     taken = _Batch(batch, first_row, spec)
     detected = taken.detected(preset)
@@ -186,28 +187,17 @@ class _Batch:
         return values if self.mask is None else values[self.mask]
 
     def integers(self, field: str) -> np.ndarray:
-        values = self.array(field)
-        if values.dtype.kind == "f":
-            # Beyond 2**53 a float no longer tells neighbouring ids apart.
-            whole = (values == np.floor(values)) & (np.abs(values) <= 2.0**53)
-            if not whole.all():
-                bad = int(np.argmin(whole))
-                raise BalrogError(
-                    f"{self.spec.catalog.path}: column {self.spec.elements[field]} must hold "
-                    f"whole numbers; row {self.numbers[bad]} has {values[bad]}"
-                )
-        return values.astype(np.int64)
+        where = f"{self.spec.catalog.path}: column {self.spec.elements[field]}"
+        return whole_numbers(self.array(field), self.numbers, where)
 
     def detected(self, preset: Preset) -> np.ndarray:
-        """Bool array, shape (N,); True where the catalogue does not say."""
-        inputs = {alias: self.array(f) for alias, f in self.spec.aliases("detected").items()}
-        if not inputs or preset.detected is None:
+        """Bool array, shape (N,); True in a catalogue of detected injections alone."""
+        aliases = self.spec.aliases("detected")
+        if not aliases or preset.detected is None:
             return np.ones(self.rows, bool)
-        expression = preset.detected.expression
-        where = f"{self.spec.catalog.path}: detected"
-        values = evaluate(expression, inputs, where) if expression else next(iter(inputs.values()))
-        detected: np.ndarray = np.isfinite(values) & (values != 0)
-        return detected
+        elements = {alias: self.spec.elements[field] for alias, field in aliases.items()}
+        path = str(self.spec.catalog.path)
+        return detected_flags(self.batch, elements, preset.detected, self.numbers, path)
 
 
 def _weights(taken: _Batch, bad: Selection) -> np.ndarray:

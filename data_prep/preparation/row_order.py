@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from data_prep.catalogs import Catalog, Element
 from data_prep.errors import BalrogError
-from data_prep.expressions import evaluate
+from data_prep.preparation.row_values import detected_flags
 from data_prep.preset import Preset
 from data_prep.progress import Progress
+from data_prep.sources import Source
 
 __all__ = ["RowOrderCatalog"]
 
@@ -23,20 +25,12 @@ class _Detected:
     """How the catalogue of every injection says which are detected."""
 
     elements: Mapping[str, Element]
-    expression: str
+    source: Source
+    path: Path
 
-    def of(self, batch: Mapping[str, np.ndarray], where: str) -> np.ndarray:
-        inputs = {}
-        for alias, element in self.elements.items():
-            values = batch[element.column]
-            picked = element.index is not None and values.ndim == 2
-            inputs[alias] = values[:, element.index] if picked else values
-        if self.expression:
-            values = evaluate(self.expression, inputs, where)
-        else:
-            values = next(iter(inputs.values()))
-        detected: np.ndarray = np.isfinite(values) & (values != 0)
-        return detected
+    def of(self, batch: Mapping[str, np.ndarray], first_row: int) -> np.ndarray:
+        rows = first_row + np.arange(len(next(iter(batch.values()))))
+        return detected_flags(batch, self.elements, self.source, rows, str(self.path))
 
 
 class RowOrderCatalog(Catalog):
@@ -81,22 +75,23 @@ class RowOrderCatalog(Catalog):
         Raises
         ------
         BalrogError
-            If the number of detected injections is not the number of matched rows, or a column
-            is missing.
+            If the number of detected injections is not the number of matched rows, a column is
+            missing, or it is not known whether an injection was detected.
         """
-        inputs = preset.detected.inputs if preset.detected else {}
+        if preset.detected is None:
+            raise BalrogError("a preset with `join: row_order` must say what is `detected:`")
         elements = {
             alias: injected.require(entry.names, "detected", preset.vector_bands)
-            for alias, entry in inputs.items()
+            for alias, entry in preset.detected.inputs.items()
         }
-        detected = _Detected(elements, preset.detected.expression if preset.detected else "")
+        detected = _Detected(elements, preset.detected, injected.path)
         columns = list({element.column for element in elements.values()})
         for name in preset.position_check[:2] if preset.position_check else ():
             matched.require((name,), "position_check")
         counts, row = np.zeros(-(-injected.rows // _SCAN_ROWS), np.int64), 0
         with Progress(f"count detected in {injected.path.name}", injected.rows, "rows") as progress:
             for batch in injected.batches(columns, _SCAN_ROWS):
-                mask = detected.of(batch, f"{injected.path}: detected")
+                mask = detected.of(batch, row)
                 blocks = (row + np.flatnonzero(mask)) // _SCAN_ROWS
                 counts += np.bincount(blocks, minlength=len(counts))
                 row += len(mask)
@@ -130,9 +125,9 @@ class RowOrderCatalog(Catalog):
         if position and theirs:
             checked = [self.injected.require(n, "the position") for n in self._preset.position]
             needed |= {element.column for element in checked}
-        first = self._matched_before(start)
+        first, row = self._matched_before(start), start
         for batch in self.injected.batches(sorted({*ours, *needed}), batch_rows, start, stop):
-            mask = self._detected.of(batch, f"{self.injected.path}: detected")
+            mask = self._detected.of(batch, row)
             count = int(np.count_nonzero(mask))
             found = self._read_matched(theirs, first, count)
             if checked and position:
@@ -141,16 +136,17 @@ class RowOrderCatalog(Catalog):
             yield {name: batch[name] for name in ours} | {
                 name: _spread(values, mask) for name, values in found.items()
             }
-            first += count
+            first, row = first + count, row + len(mask)
 
     def _matched_before(self, row: int) -> int:
         """Detected rows before this row of the first catalogue."""
         block, rest = divmod(row, _SCAN_ROWS)
-        before = self._starts[block]
+        before, first = self._starts[block], block * _SCAN_ROWS
         if rest:
             columns = [element.column for element in self._detected.elements.values()]
-            for batch in self.injected.batches(columns, _SCAN_ROWS, block * _SCAN_ROWS, row):
-                before += int(np.count_nonzero(self._detected.of(batch, str(self.injected.path))))
+            for batch in self.injected.batches(columns, _SCAN_ROWS, first, row):
+                mask = self._detected.of(batch, first)
+                before, first = before + int(np.count_nonzero(mask)), first + len(mask)
         return before
 
     def _read_matched(
