@@ -59,7 +59,7 @@ def without(*names):
         ({n: v[:0] for n, v in make_injections(9).items()}, "must hold at least one row"),
         ({n: v[:1] for n, v in make_injections(9).items()}, "at least one region each"),
         ({n: v[:2] for n, v in make_injections(9).items()}, "at least one region each"),
-        (repeated(), r"ids must be unique; \d+ is there more than once \(\d repeats here\)"),
+        (repeated(), r"ids must be unique; \d+ is there more than once; drop the repeated rows"),
         (changed(found=np.zeros(ROWS, np.int32)), "no row is detected, so there is nothing"),
         (without("t_i", "m_i"), r"true_i \(mag\) needs the column t_i, which is missing"),
         (changed(m_r=np.full(ROWS, np.nan, np.float32)), "no row is left of .* not finite"),

@@ -59,6 +59,18 @@ def test_cuts_are_joined_by_id_and_counted(tmp_path):
     assert dropped(found["detection"]) == {"cut flag == 0": columns["flag"].sum()}
 
 
+def test_measured_rows_that_the_detection_catalogue_denies_are_counted(tmp_path):
+    columns = make_injections()
+    matched, detection = tables_of(columns)
+    denied = detection.columns["id"][columns["found"] == 1][:9]
+    detection.columns["found"] = np.where(np.isin(columns["id"], denied), 0, columns["found"])
+    settings = make_settings(tmp_path, columns, {"cuts": []}, catalog=matched, detection=detection)
+    tables = joined(make_job(settings))
+    assert dropped(tables["matched"]) == {"not detected in detection.fits": 9}
+    assert sum(table.selection.bad_values for table in tables["matched"]) == 9
+    assert not set(denied.tolist()) & set(column(tables["matched"], "meas_r"))
+
+
 def test_cuts_on_the_measurement_do_not_concern_the_detection_rows(tmp_path):
     columns = make_injections()
     preset = {"cuts": [CUT | {"rows": "detected"}]}

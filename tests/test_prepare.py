@@ -5,7 +5,7 @@ from pathlib import Path
 import healpy
 import numpy as np
 import pytest
-from prepare_world import CUT_ROWS, SPLIT_NAMES, all_rows, make_world
+from prepare_world import CUT_ROWS, SPLIT_NAMES, all_rows, make_world, shard_bytes
 from survey_files import LABEL, MAP_NSIDE, matched_of, write_maps, write_table
 
 import data_prep
@@ -207,6 +207,18 @@ def test_existing_output(survey, tmp_path):
         with pytest.raises(BalrogError, match="must be new or hold shards"):
             prepare(replace(settings, out=tmp_path / "thesis", force=force))
     assert (tmp_path / "thesis" / "chapter.tex").read_text() == "precious"
+
+
+def test_without_detection_shards(survey, prepared, tmp_path):
+    manifest = prepare(replace(survey.settings, without_detection=True, out=tmp_path / "s"))
+    assert set(manifest.splits) == {"train", "validation", "test", "oracle"}
+    assert not list((tmp_path / "s").glob("detection-*"))
+    assert set(manifest.content["other_tables"]) == {"oracle"}
+    # The detection catalogue still says which matched rows are cut, and where regions are.
+    expected = shard_bytes(prepared.directory)
+    assert shard_bytes(tmp_path / "s") == {
+        name: content for name, content in expected.items() if not name.startswith("detection-")
+    }
 
 
 def test_without_detection_catalogue(survey, tmp_path):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from small_job import make_job, make_settings, tables_of
 from small_survey import found_of, make_injections, sky_values
@@ -128,6 +129,16 @@ def test_nothing_left(tmp_path):
     columns["flag"][:] = 1
     with pytest.raises(BalrogError, match=r"no row is left of \d+; dropped: cut flag == 0: \d+"):
         check_results(*results_of(tmp_path, columns))
+
+
+def test_detection_catalogue_without_detected_rows(tmp_path):
+    columns = make_injections()
+    matched, detection = tables_of(columns)
+    detection.columns["found"] = np.zeros(600, np.int32)
+    rows = matched.rows
+    message = rf"no row is left of {rows}; dropped: .*not detected in detection.fits: .*right column"
+    with pytest.raises(BalrogError, match=message):
+        check_results(*results_of(tmp_path, columns, catalog=matched, detection=detection))
 
 
 def test_split_without_rows(tmp_path):

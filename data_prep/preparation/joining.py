@@ -16,7 +16,10 @@ from data_prep.preparation.spill import read_bucket
 from data_prep.preset import Preset
 from data_prep.selection import Selection, drop_bad_values
 
-__all__ = ["Table", "join_neighbors", "join_tables", "look_up", "partner_rows", "read_tables"]
+__all__ = ["NOT_DETECTED_IN", "Table", "join_neighbors", "join_tables", "look_up", "partner_rows", "read_tables"]
+
+# Reason of a row that has a measurement, but whose partner says that there is none.
+NOT_DETECTED_IN = "not detected in"
 
 
 @dataclass
@@ -95,7 +98,7 @@ def _by_key(rows: np.ndarray, spec: TableSpec) -> np.ndarray:
     if repeats.size:
         raise BalrogError(
             f"{spec.catalog.path}: ids must be unique; {rows['row_id'][repeats[0]]} is there more "
-            f"than once ({repeats.size:,} repeats here); drop the repeated rows"
+            "than once; drop the repeated rows"
         )
     return rows
 
@@ -129,6 +132,9 @@ def _apply(table: Table, partner: Table | None, cuts: Sequence[int], preset: Pre
         path = partner.spec.catalog.path
         joined = partner_rows(table, partner)
         selection.drop(joined < 0, f"no row in {path.name}")
+        if len(partner):
+            denied = partner.rows["detected"][joined] == 0
+            selection.drop(denied, f"{NOT_DETECTED_IN} {path.name}", bad_value=True)
     for number in cuts:
         field, cut, bits = f"cut {number}", preset.cuts[number], rows["cuts"]
         # Where both catalogues have such a column, the one that the preset names counts.

@@ -10,6 +10,7 @@ import numpy as np
 
 from data_prep.errors import BalrogError
 from data_prep.manifest import write_manifest
+from data_prep.preparation.joining import NOT_DETECTED_IN
 from data_prep.preparation.prepare_job import Job
 from data_prep.preparation.prepare_write import piece_path, read_summary, split_names
 from data_prep.schema import Schema
@@ -56,7 +57,7 @@ def check_results(results: Sequence[Mapping[str, Any]], job: Job) -> None:
                 f"{spec.catalog.path}: a redraw must hold injections of the test split, found "
                 f"none (dropped: {reasons}); was it made with another --split-seed?"
             )
-        if role == "oracle-detection" or role == "oracle":
+        if role in ("oracle", *_only_partners(job)):
             continue
         if not read[role]:
             raise BalrogError(
@@ -64,8 +65,10 @@ def check_results(results: Sequence[Mapping[str, Any]], job: Job) -> None:
                 "is `detected` of the preset the right column?"
             )
         if sum(dropped[role].values()) == read[role]:
+            denied = any(reason.startswith(NOT_DETECTED_IN) for reason in dropped[role])
             raise BalrogError(
                 f"{spec.catalog.path}: no row is left of {read[role]:,}; dropped: {reasons}"
+                f"{'; is `detected` of the preset the right column?' if denied else ''}"
             )
         for split in SPLITS:
             if not kept[split if role == "matched" else f"detection-{split}"]:
@@ -73,6 +76,11 @@ def check_results(results: Sequence[Mapping[str, Any]], job: Job) -> None:
                     f"{spec.catalog.path}: no row is left for the {split} split; give another "
                     "--split-seed or larger fractions"
                 )
+
+
+def _only_partners(job: Job) -> tuple[str, ...]:
+    """Tables that are read for what others lack, and of which no row is written."""
+    return ("oracle-detection",) if job.writes_detection else ("oracle-detection", "detection")
 
 
 def assemble(
@@ -114,7 +122,7 @@ def assemble(
         files = min(job.shards, max(1, round(job.shards * rows / train_rows)))
         splits[name] = assemble_split(directory, name, pieces, widths, rows, files)
     statistics, parents, found_in = _summaries(job)
-    others = [role for role in dropped if role not in ("matched", "oracle-detection")]
+    others = [role for role in dropped if role not in ("matched", *_only_partners(job))]
     read = total(results, "read")
     manifest = {
         "splits": splits,

@@ -41,6 +41,11 @@ class Job:
         return self.shards * self.buckets_per_shard
 
     @property
+    def writes_detection(self) -> bool:
+        """Whether the injections of the detection catalogue become shards, not only partners."""
+        return "detection" in self.plan.tables and not self.settings.without_detection
+
+    @property
     def specs(self) -> dict[str, TableSpec]:
         """Role -> every table that is read."""
         others = {"neighbor": self.plan.neighbor_table} if self.plan.neighbor_table else {}

@@ -50,7 +50,7 @@ def split_names(job: Job) -> list[str]:
     names = list(SPLITS)
     if "oracle" in job.plan.tables:
         names.append("oracle")
-    if "detection" in job.plan.tables:
+    if job.writes_detection:
         names += [f"detection-{name}" for name in SPLITS]
     return names
 
@@ -124,6 +124,8 @@ def _write_bucket(
     if job.plan.neighbors:
         found = read_neighbors(job, near, bucket)
         join_neighbors(tables, list(job.plan.neighbors), found, job.plan.preset)
+    if not job.writes_detection:
+        tables.pop("detection", None)
     totals.add_covered(look_up(tables, task.maps, job.plan.preset, job.settings.interpolate))
     _write_tables(tables, task, writers, totals)
 
