@@ -136,7 +136,9 @@ def test_detection_catalogue_without_detected_rows(tmp_path):
     matched, detection = tables_of(columns)
     detection.columns["found"] = np.zeros(600, np.int32)
     rows = matched.rows
-    message = rf"no row is left of {rows}; dropped: .*not detected in detection.fits: .*right column"
+    message = (
+        rf"no row is left of {rows}; dropped: .*not detected in detection.fits: .*right column"
+    )
     with pytest.raises(BalrogError, match=message):
         check_results(*results_of(tmp_path, columns, catalog=matched, detection=detection))
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from memory_catalog import MemoryCatalog
-from small_job import make_settings, tables_of
+from small_job import CUT, make_settings, tables_of
 from small_survey import ASINH, found_of, make_injections, write_columns
 
 from data_prep.errors import BalrogError
@@ -31,7 +31,28 @@ def test_weights_in_either_catalogue(tmp_path):
     assert plan_job(make_settings(tmp_path, preset={"weight": "weight"})).weighted
     without = make_settings(tmp_path, preset={"weight": "weight"}, without=("weight",))
     assert plan_job(without).weighted
-    assert not plan_job(make_settings(tmp_path, preset={"weight": "other"})).weighted
+    with pytest.raises(BalrogError, match=r"needs the column wieght.*did you mean weight"):
+        plan_job(make_settings(tmp_path, preset={"weight": "wieght"}))
+
+
+def test_weights_of_detection_shards(tmp_path):
+    matched, detection = tables_of(make_injections())
+    detection.widths.pop("weight")
+    files = {"catalog": matched, "detection": detection}
+    with pytest.raises(BalrogError, match=r"detection.fits: `weight`.* needs the column weight"):
+        plan_job(make_settings(tmp_path, preset={"weight": "weight"}, **files))
+    alone = make_settings(tmp_path, preset={"weight": "weight"}, without_detection=True, **files)
+    assert plan_job(alone).weighted
+
+
+def test_optional_cuts_that_not_every_catalogue_has_are_not_applied(tmp_path):
+    matched, detection = tables_of(make_injections())
+    matched.widths["only"] = 1
+    cut = CUT | {"column": "only", "table": "matched", "optional": True}
+    settings = make_settings(tmp_path, preset={"cuts": [cut]}, catalog=matched, detection=detection)
+    plan = plan_job(settings)
+    assert plan.not_applied == ["only == 0"]
+    assert not plan.tables["matched"].aliases("cut 0")
 
 
 def test_one_catalogue_of_every_injection(tmp_path):

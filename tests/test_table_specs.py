@@ -3,7 +3,7 @@ from memory_catalog import MemoryCatalog
 from small_survey import make_injections, make_preset
 
 from data_prep.errors import BalrogError
-from data_prep.preparation.table_specs import deep_spec, neighbor_spec, require_cuts, table_spec
+from data_prep.preparation.table_specs import deep_spec, neighbor_spec, require_weight, table_spec
 
 CUT = {"column": ["flag", "flags"], "operator": "==", "value": 0, "table": "detection",
        "rows": "all"}  # fmt: skip
@@ -137,35 +137,17 @@ def test_extinction_from_the_catalogue_that_has_it(tmp_path):
     assert elements(detection)["true_i extinction"] == "a_i"
 
 
-def test_missing_cuts(tmp_path):
-    preset = make_preset(tmp_path, cuts=[CUT])
-    lacking = table_spec("matched", catalog("flag"), preset, None, None)
-    with pytest.raises(BalrogError, match="cut flag == 0 needs the column flag or flags of the "
-                       "detection catalogue, which is missing; give --detection"):  # fmt: skip
-        require_cuts(preset, {"matched": lacking}, "matched")
-    with pytest.raises(BalrogError, match="give --replicate-detection"):
-        require_cuts(preset, {"oracle": lacking}, "oracle")
+@pytest.mark.parametrize("role", ["matched", "oracle", "detection"])
+def test_weights_that_the_preset_names_must_be_there(tmp_path, role):
+    preset = make_preset(tmp_path, weight=["wieght", "w"])
+    spec = table_spec(role, catalog(), preset, None, None)
+    with pytest.raises(BalrogError, match=r"weight.* needs the column wieght or w.*mean weight"):
+        require_weight(spec, preset)
+    require_weight(spec, make_preset(tmp_path))
+    preset = make_preset(tmp_path, weight=["nothing", "weight"])
     detection = table_spec("detection", catalog(), preset, None, None)
-    assert require_cuts(preset, {"matched": lacking, "detection": detection}, "matched") == []
-    preset = make_preset(tmp_path, cuts=[CUT | {"optional": True}])
-    assert require_cuts(preset, {"matched": lacking}, "matched") == ["flag == 0"]
-
-
-def test_cut_on_an_expression_needs_all_of_its_columns(tmp_path):
-    cut = {"inputs": {"a": "m_r", "b": "other"}, "expression": "a < b", "table": "matched",
-           "rows": "detected"}  # fmt: skip
-    preset = make_preset(tmp_path, cuts=[cut])
-    spec = table_spec("matched", catalog(), preset, None, None)
-    assert not spec.aliases("cut 0")
-    with pytest.raises(BalrogError, match="cut a < b needs the column m_r and other"):
-        require_cuts(preset, {"matched": spec}, "matched")
-
-
-def test_too_many_cuts(tmp_path):
-    preset = make_preset(tmp_path, cuts=[CUT] * 33)
-    spec = table_spec("matched", catalog(), preset, None, None)
-    with pytest.raises(BalrogError, match="may have 32 cuts, found 33"):
-        require_cuts(preset, {"matched": spec}, "matched")
+    for lacking, partner in ((catalog(), None), (catalog("weight"), detection)):
+        require_weight(table_spec("matched", lacking, preset, None, partner), preset)
 
 
 def test_neighbours_need_positions(tmp_path):

@@ -16,7 +16,15 @@ from data_prep.preparation.spill import read_bucket
 from data_prep.preset import Preset
 from data_prep.selection import Selection, drop_bad_values
 
-__all__ = ["NOT_DETECTED_IN", "Table", "join_neighbors", "join_tables", "look_up", "partner_rows", "read_tables"]
+__all__ = [
+    "NOT_DETECTED_IN",
+    "Table",
+    "join_neighbors",
+    "join_tables",
+    "look_up",
+    "partner_rows",
+    "read_tables",
+]
 
 # Reason of a row that has a measurement, but whose partner says that there is none.
 NOT_DETECTED_IN = "not detected in"

@@ -12,6 +12,7 @@ import numpy as np
 from data_prep.catalogs import Catalog, open_catalog
 from data_prep.errors import BalrogError
 from data_prep.preparation.column_values import require_plausible_column
+from data_prep.preparation.cut_columns import require_cuts, without_cuts
 from data_prep.preparation.deep_table import DeepTable
 from data_prep.preparation.injections import TableSpec
 from data_prep.preparation.row_order import RowOrderCatalog
@@ -19,7 +20,7 @@ from data_prep.preparation.softening import with_softening
 from data_prep.preparation.table_specs import (
     deep_spec,
     neighbor_spec,
-    require_cuts,
+    require_weight,
     table_spec,
     with_brightness,
 )
@@ -128,10 +129,10 @@ def plan_job(settings: PrepareSettings) -> Plan:
         tables = _separate_tables(settings, preset, deep)
     else:
         tables = _single_tables(settings, preset, deep)
-    not_applied = []
-    for role in ("matched", "oracle"):
+    tables, not_applied = _with_cuts(preset, tables)
+    for role in ("matched", "oracle", *(() if settings.without_detection else ("detection",))):
         if role in tables:
-            not_applied += require_cuts(preset, tables, role)
+            require_weight(tables[role], preset)
     if settings.split != "sky" and not preset.parent:
         raise BalrogError(
             f"--split {settings.split} needs the parents; name their column (`parent:`) in the "
@@ -148,8 +149,22 @@ def plan_job(settings: PrepareSettings) -> Plan:
     if deep is not None and used:
         deep = replace(deep, columns=tuple(name for name in deep.columns if name in used))
         table = DeepTable(deep, preset, settings.unit)
-    plan = Plan(preset, tables, table, sorted(set(not_applied)))
+    plan = Plan(preset, tables, table, not_applied)
     return _with_neighbors(plan, settings)
+
+
+def _with_cuts(
+    preset: Preset, tables: dict[str, TableSpec]
+) -> tuple[dict[str, TableSpec], list[str]]:
+    """The tables without those optional cuts that cannot be applied, and which these are."""
+    tables, not_applied = dict(tables), set()
+    for role, partner in (("matched", "detection"), ("oracle", "oracle-detection")):
+        if role in tables:
+            missing = require_cuts(preset, tables, role)
+            not_applied |= {str(preset.cuts[number]) for number in missing}
+            for name in {role, partner} & set(tables):
+                tables[name] = without_cuts(tables[name], missing)
+    return tables, sorted(not_applied)
 
 
 def _with_neighbors(plan: Plan, settings: PrepareSettings) -> Plan:

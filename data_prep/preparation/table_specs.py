@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from data_prep.catalogs import Catalog, Element
 from data_prep.errors import BalrogError
 from data_prep.preparation.column_values import EXTINCTION
-from data_prep.preparation.injections import MOST_CUTS, TableSpec
+from data_prep.preparation.injections import TableSpec
 from data_prep.preparation.row_order import RowOrderCatalog
 from data_prep.preset import Preset
 from data_prep.schema import Column
 
-__all__ = ["deep_spec", "neighbor_spec", "require_cuts", "table_spec", "with_brightness"]
+__all__ = ["deep_spec", "neighbor_spec", "require_weight", "table_spec", "with_brightness"]
 
 
 def deep_spec(catalog: Catalog, preset: Preset) -> TableSpec:
@@ -107,6 +106,12 @@ def table_spec(
         borrowed=frozenset(borrowed),
         reddened=frozenset(reddened),
     )
+
+
+def require_weight(spec: TableSpec, preset: Preset) -> None:
+    """Raise BalrogError if the preset names weights that neither a table nor its partner has."""
+    if preset.weight and "weight" not in spec.elements and "weight" not in spec.borrowed:
+        spec.catalog.require(preset.weight, "`weight`, which the preset names,")
 
 
 def with_brightness(spec: TableSpec, preset: Preset) -> TableSpec:
@@ -216,48 +221,3 @@ def _cut_elements(catalog: Catalog, preset: Preset) -> dict[str, Element]:
             if element is not None and None not in found.values():
                 elements[f"cut {number} {alias}"] = element
     return elements
-
-
-def require_cuts(preset: Preset, tables: Mapping[str, TableSpec], role: str) -> list[str]:
-    """Cuts that no catalogue can apply: an error, or if they are optional a list.
-
-    Parameters
-    ----------
-    preset : Preset
-        Its cuts.
-    tables : mapping of str to TableSpec
-        By role.
-    role : {"matched", "oracle"}
-        Whose cuts.
-
-    Returns
-    -------
-    list of str
-        Optional cuts that are not applied.
-
-    Raises
-    ------
-    BalrogError
-        If the column of a cut that is not optional is missing, or there are too many cuts.
-    """
-    if len(preset.cuts) > MOST_CUTS:
-        raise BalrogError(
-            f"preset {preset.schema.name} may have {MOST_CUTS} cuts, found {len(preset.cuts)}; put "
-            "several into one expression"
-        )
-    partner = "detection" if role == "matched" else "oracle-detection"
-    specs = [tables[name] for name in (role, partner) if name in tables]
-    missing = []
-    for number, cut in enumerate(preset.cuts):
-        if any(spec.aliases(f"cut {number}") for spec in specs):
-            continue
-        if not cut.optional:
-            option = "--detection" if role == "matched" else "--replicate-detection"
-            names = [" or ".join(names) for names in (cut.inputs or {"": cut.columns}).values()]
-            raise BalrogError(
-                f"{tables[role].catalog.path}: the cut {cut} needs the column "
-                f"{' and '.join(names)} of the {cut.table} catalogue, which is missing; give "
-                f"{option}, or mark the cut optional in a preset of your own"
-            )
-        missing.append(str(cut))
-    return missing
