@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import BalrogError, did_you_mean
+from data_prep.preset_file import read_yaml
 from data_prep.preset_values import check_keys, choice, list_of, number, strings
 from data_prep.preset_yaml import read_column, read_cut, read_detected
 from data_prep.schema import Column, Schema
@@ -37,7 +38,7 @@ _SHIPPED = Path(__file__).parent / "presets"
 _REQUIRED = {"name", "bands", "position", "columns"}
 _ALLOWED = _REQUIRED | {
     "vector_bands", "zero_point", "join", "id", "parent", "detected", "deep", "weight",
-    "position_check", "sentinels", "cuts", "more_cuts",
+    "position_check", "sentinels", "cuts", "more_cuts", "extends",
 }  # fmt: skip
 
 
@@ -170,7 +171,7 @@ def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     """Content of a preset; what it lacks is that of the preset that it extends."""
     if path in extending:
         raise BalrogError(f"{path}: a preset must not extend itself")
-    content = _read_yaml(path)
+    content = read_yaml(path)
     if "extends" not in content:
         return content
     base = _preset_path(str(content.pop("extends")), path.parent)
@@ -188,18 +189,6 @@ def _preset_path(name_or_path: str | os.PathLike[str], beside: Path) -> Path:
             f"file; {name_or_path} is neither{did_you_mean(str(name_or_path), shipped)}"
         )
     return path
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BalrogError(f"{path} must be YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise BalrogError(f"{path} must be a mapping of keys to values, found {content!r}")
-    return content
 
 
 def _preset(content: dict[str, Any], where: str) -> Preset:
