@@ -9,6 +9,7 @@ from pathlib import Path
 from data_prep.catalogs import Catalog
 from data_prep.command_line import add_examples
 from data_prep.errors import BalrogError
+from data_prep.splits import check_fractions
 
 __all__ = ["PrepareSettings", "add_arguments", "settings_from"]
 
@@ -115,6 +116,7 @@ class PrepareSettings:
                 raise BalrogError(
                     f"--{name.replace('_', '-')} must be at least {least}, found {value}"
                 )
+        check_fractions(self.validation_fraction, self.test_fraction)
         if self.out.name in ("", ".."):
             raise BalrogError(f"--out must name a directory of its own, found {self.out}")
         if self.dask and self.workers:

@@ -16,6 +16,7 @@ __all__ = [
     "REGION_NSIDE",
     "SPLITS",
     "assign_splits",
+    "check_fractions",
     "crossing_parents",
     "keyed_hash",
     "merge_parents",
@@ -146,7 +147,7 @@ def assign_splits(
     BalrogError
         If a fraction is out of range or any split would stay without a region.
     """
-    _check_fractions(validation_fraction, test_fraction)
+    check_fractions(validation_fraction, test_fraction)
     unique = np.unique(np.asarray(regions, dtype=np.int64))
     # Rounding first keeps 0.07 * 100 = 7.000000000000001 from becoming 8.
     test = math.ceil(round(test_fraction * unique.size, 9))
@@ -180,7 +181,7 @@ def split_of_parents(
     -------
     int8 array, shape (N,)
     """
-    _check_fractions(validation_fraction, test_fraction)
+    check_fractions(validation_fraction, test_fraction)
     uniform = keyed_hash(parents, seed, "parent") * 2.0**-64
     split = np.zeros(uniform.shape, np.int8)
     split[uniform < test_fraction + validation_fraction] = SPLITS.index("validation")
@@ -230,10 +231,11 @@ def crossing_parents(found_in: np.ndarray) -> int:
     return int(np.count_nonzero(found_in & (found_in - np.uint8(1))))
 
 
-def _check_fractions(validation_fraction: float, test_fraction: float) -> None:
+def check_fractions(validation_fraction: float, test_fraction: float) -> None:
+    """Raise BalrogError if fractions leave no room for a split."""
     if not (0 < validation_fraction < 1 and 0 < test_fraction < 1):
         raise BalrogError(
-            "validation and test fractions must lie in (0, 1); found validation "
+            "--validation-fraction and --test-fraction must lie in (0, 1); found validation "
             f"{validation_fraction} and test {test_fraction}"
         )
     if validation_fraction + test_fraction >= 1:

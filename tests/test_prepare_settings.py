@@ -40,6 +40,14 @@ def test_options(options, name, value):
     assert getattr(parsed(*options), name) == value
 
 
+@pytest.mark.parametrize(
+    "fractions", [("1.5", "0.1"), ("nan", "0.1"), ("0.1", "0"), ("0.5", "0.5")]
+)
+def test_fractions_are_checked_at_once(fractions):
+    with pytest.raises(BalrogError, match="validation.*test.* must"):
+        parsed("--validation-fraction", fractions[0], "--test-fraction", fractions[1])
+
+
 @pytest.mark.parametrize("option", ["--unit", "--split", "--map-ordering"])
 def test_choices(option, capsys):
     with pytest.raises(SystemExit):
