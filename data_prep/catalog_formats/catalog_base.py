@@ -191,8 +191,11 @@ class Catalog(ABC):
         """Check a column of which element `index` is asked for, by number or as one of `bands`."""
         width = self.widths[name]
         if width == 0:
-            remark = self._remark(name) or "it does not"
-            raise BalrogError(f"{self.path}: column {name} must hold numbers; {remark}")
+            remark = self._remark(name) or "it holds text, or lists of several lengths"
+            raise BalrogError(
+                f"{self.path}: column {name} must hold numbers; {remark}; name another column in "
+                "the preset, or write this one as numbers"
+            )
         if bands and width != len(bands):
             # Which element is which band would be a guess.
             raise BalrogError(
