@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from data_prep.errors import did_you_mean
+from data_prep.preset_file import read_yaml
 
 __all__ = [
     "EXIT_CODES",
@@ -94,6 +95,19 @@ def user_path(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
+class _CheckedSettings(Suggestions):
+    """Mix-in of parsers with ``--config``: files of settings are read strictly."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None, **more: Any) -> Any:
+        """Parse; BalrogError for a file of settings that is no text or has a key twice."""
+        files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        files.add_argument("--config", action="append", default=[], type=Path, nargs="?")
+        for path in files.parse_known_args(args)[0].config:
+            if path is not None and path.is_file():
+                read_yaml(path)
+        return super().parse_args(args, namespace, **more)
+
+
 def settings_parser(prog: str, description: str) -> Any:
     """Parser of a command that also takes settings, as flags or from a YAML file.
 
@@ -111,7 +125,7 @@ def settings_parser(prog: str, description: str) -> Any:
     class Formatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
         """Keep the examples as they are written."""
 
-    class Parser(Suggestions, ArgumentParser):  # type: ignore[misc]
+    class Parser(_CheckedSettings, ArgumentParser):  # type: ignore[misc]
         """With suggestions for misspelt settings."""
 
     return Parser(prog=prog, description=description, epilog=EXIT_CODES, formatter_class=Formatter)

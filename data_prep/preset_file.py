@@ -1,4 +1,4 @@
-"""The YAML of a preset, in which no key may be given twice."""
+"""YAML that users write: presets and settings, in which no key may be given twice."""
 
 from __future__ import annotations
 

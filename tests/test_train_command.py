@@ -59,3 +59,23 @@ def test_missing_tensorflow_names_the_extra(toy_shards, tmp_path, monkeypatch, c
     code = main(["--data", str(toy_shards), "--name", "x", "--runs", str(tmp_path)])
     assert code == 1
     assert "balrog-keras[cpu]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"steps: 10\nseed: 1\nsteps: 20\n", "steps of line 1 is there again in line 3"),
+        ("# Läufe\nsteps: 10\n".encode("latin-1"), "must be YAML: 'utf-8' codec"),
+        (b"- steps\n", "must be a mapping"),
+    ],
+)
+@pytest.mark.parametrize("form", ["--config {}", "--config={}"])
+def test_settings_that_cannot_be_meant_are_one_line(tmp_path, capsys, content, message, form):
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(content)
+    arguments = ["--data", str(tmp_path), "--name", "x", *form.format(path).split()]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert f"{path} must" in error[0]
+    assert message in error[0]
