@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from balrog_keras.catalog_positions import looked_up
 from balrog_keras.draw_keys import row_ids
 from data_prep.errors import BalrogError, did_you_mean
 from data_prep.schema import Schema
@@ -160,8 +161,10 @@ def conditions_of(
         purpose = "(degrees) for the look-up in the maps"
         ra, dec = (_column(columns, name, purpose, others) for name in position)
         _require_one_length(values | dict(zip(position, (ra, dec), strict=True)))
-        looked_up = opened.values_at(ra, dec)
-        values |= {name: looked_up[name] for name in absent}
+        # Where there is no position there is no survey property either: these rows are null.
+        known = np.isfinite(ra) & np.isfinite(dec)
+        found = looked_up(opened, *(np.where(known, each, np.nan) for each in (ra, dec)))
+        values |= {name: found[name] for name in absent}
     for column in schema.survey:
         if column.name not in values:
             values[column.name] = _column(columns, column.name, f"({column.unit})", others)

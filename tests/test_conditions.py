@@ -119,3 +119,18 @@ def test_row_numbers_continue():
 def test_row_id_past_int64_is_named_by_its_row_of_the_catalogue():
     with pytest.raises(BalrogError, match="found 9223372036854775809 in row 1,001"):
         row_ids_of(np.array([1, 2**63 + 1], "uint64"), 2, first=1_000)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_rows_without_a_position_are_unusable(wrong, tmp_path):
+    pixels = np.arange(12 * 64)
+    write_partial_map(tmp_path / "r_fwhm.fits", pixels, np.ones(768), nside=8, unit="arcsec")
+    columns = _columns() | {"ra": np.full(20, 10.0), "dec": np.zeros(20)}
+    del columns["fwhm_r"]
+    columns["ra"][4] = columns["dec"][9] = wrong
+    info = INFO | {"map_patterns": {"fwhm_r": ["r_fwhm"]}}
+    found = np.isnan(conditions_of(columns, info, tmp_path)).all(axis=1)
+    assert np.flatnonzero(found).tolist() == [4, 9]
+    columns["ra"][5] = 400.0
+    with pytest.raises(BalrogError, match="row 5 has ra 400"):
+        conditions_of(columns, info, tmp_path)
