@@ -97,7 +97,7 @@ def test_what_only_detected_rows_have_cuts_no_other(tmp_path):
     matched = found_of(everyone | flags)
     joined = RowOrderCatalog.join(MemoryCatalog(everyone, "all.h5"), MemoryCatalog(matched), preset)
     tables = tables_of(preset, joined, joined)
-    with pytest.raises(BalrogError, match="all.h5: the cut flag == 0 needs .* `rows: all` too"):
+    with pytest.raises(BalrogError, match="all.h5: the cut flag == 0 needs .* `rows: detected` if"):
         require_cuts(preset, tables, "matched")
     preset = make_preset(tmp_path, cuts=[CUT | {"table": "matched", "rows": "detected"}],
                          join="row_order", id=None)  # fmt: skip

@@ -95,7 +95,7 @@ def _missing_column(spec: TableSpec, table: str, role: str, cut: Cut) -> BalrogE
         option = "--detection" if role == "matched" else "--replicate-detection"
         remedy = f"give {option}"
     elif cut.rows == "all" and table == "detection":
-        remedy += " (undetected injections must pass a cut with `rows: all` too)"
+        remedy += ", say `rows: detected` if undetected injections need not pass it"
     return BalrogError(
         f"{catalog.path}: the cut {cut} needs the column "
         f"{' and '.join(' or '.join(names) for names in wanted)} of the {table} catalogue, which "
