@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from balrog_keras.arrow_columns import arrow_table
+from balrog_keras.stated_units import conversion
 from data_prep.errors import BalrogError
 
 __all__ = ["columns_of", "same_kind"]
-
-logger = logging.getLogger(__name__)
 
 _KINDS = "a pandas data frame, a pyarrow or astropy table, or a dict of arrays"
 
@@ -121,36 +119,9 @@ def _of_array(column: Any, name: str, units: Mapping[str, str]) -> np.ndarray:
     if isinstance(mask, np.ndarray) and mask.any():
         values = np.where(mask, np.nan, np.asarray(getattr(values, "unmasked", values), np.float64))
     values, unit = np.asarray(values), getattr(column, "unit", None)
-    return values if unit is None else _converted(values, unit, units.get(name, ""), name)
-
-
-def _converted(values: np.ndarray, unit: Any, wanted: str, name: str) -> np.ndarray:
-    from astropy import units
-
-    found, target = (units.Unit(each, parse_strict="silent") for each in (unit, wanted))
-    if not wanted or found == target:
+    if unit is None:
         return values
-    if any(isinstance(each, units.UnrecognizedUnit) for each in (found, target)):
-        logger.warning(
-            "column %r has the unit %s, which astropy cannot convert to %s: its values are taken "
-            "to be in %s",
-            name, found, wanted, wanted,
-        )  # fmt: skip
-        return values
-    # What a survey calls a magnitude is one of the AB system.
-    magnitudes = (units.mag, units.ABmag, units.AB * units.mag)
-    if found in magnitudes and target in magnitudes:
-        return values
-    if target == units.mag and not found.is_equivalent(target):
-        target = units.ABmag
-    try:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(found.to(target, values))
-    except units.UnitsError:
-        raise BalrogError(
-            f"column {name!r} must be in {wanted}, or in a unit that converts to it; found "
-            f"{str(unit) or 'a pure number'}. Convert the column, or correct its unit"
-        ) from None
+    return conversion(unit, units.get(name, ""), f"column {name!r}")(values)
 
 
 def _astropy_table(columns: Mapping[str, np.ndarray], units: Mapping[str, str]) -> Any:
