@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import yaml
 
 from balrog_keras.config import Settings
 from data_prep.errors import BalrogError
-from data_prep.files import atomic_path
+from data_prep.files import atomic_path, remove_directory
 
 __all__ = ["Run", "RunData"]
 
@@ -147,7 +146,7 @@ class Run:
         """
         self.require_free(overwrite)
         if self.directory.exists():
-            shutil.rmtree(self.directory)
+            remove_directory(self.directory)
         for path, content in ((self.data, asdict(data)), (self.config, settings.to_dict())):
             with atomic_path(path) as partial:
                 partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

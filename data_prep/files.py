@@ -23,6 +23,7 @@ __all__ = [
     "inside",
     "linked_place",
     "read_versioned_json",
+    "remove_directory",
     "replace_directory",
     "sha256_of",
     "sync_file",
@@ -192,6 +193,13 @@ def replace_directory(source: Path, target: Path) -> None:
         if old.exists() and not target.exists():
             os.replace(old, target)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_directory(path: Path) -> None:
+    """Delete a directory so that a kill meanwhile leaves no part of it under its name."""
+    partial = _partial_name(path)
+    os.replace(path, partial)
+    shutil.rmtree(partial)
 
 
 # <fcntl.h> and <linux/fs.h>

@@ -10,6 +10,7 @@ from data_prep.files import (
     atomic_path,
     discard_partials,
     read_versioned_json,
+    remove_directory,
     replace_directory,
     sha256_of,
     write_json,
@@ -150,3 +151,24 @@ def test_sha256_of_a_directory_is_that_of_its_names_and_files(tmp_path):
     one = directory("one", a="1", b="2")
     assert one == directory("other", b="2", a="1")
     assert len({one, directory("c", a="1", b="3"), directory("d", a="1", c="2")}) == 3
+
+
+def test_a_directory_that_is_deleted_is_gone_at_once(tmp_path, monkeypatch):
+    """A kill in the middle leaves a hidden directory, which the next writer clears away."""
+
+    def killed(path, **_):
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "data.yaml").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr("data_prep.files.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            remove_directory(run)
+    assert not run.exists()
+    discard_partials(run)
+    assert not list(tmp_path.iterdir())
+    run.mkdir()
+    remove_directory(run)
+    assert not list(tmp_path.iterdir())

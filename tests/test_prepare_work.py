@@ -109,3 +109,20 @@ def test_second_process_is_refused_until_the_first_ends(tmp_path):
 def test_discarding_what_is_not_there(tmp_path):
     discard_work(tmp_path / "none")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_killed_while_the_work_is_deleted(tmp_path, monkeypatch, resume):
+    """Half of what was done is not taken for all of it: the job starts anew."""
+
+    def killed(path, **_):
+        raise KeyboardInterrupt
+
+    work = interrupt(tmp_path / "s")
+    with monkeypatch.context() as patch:
+        patch.setattr("data_prep.preparation.prepare_work.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt), open_work(tmp_path / "s", JOB, resume):
+            pass
+    assert (work / "read" / "00000.json").is_file()
+    with open_work(tmp_path / "s", JOB, resume=True):
+        assert [path.name for path in work.iterdir()] == ["job.json"]

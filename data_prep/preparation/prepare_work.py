@@ -19,6 +19,8 @@ __all__ = ["discard_work", "open_work", "work_path"]
 
 logger = logging.getLogger(__name__)
 
+_JOB_NAME = "job.json"
+
 
 @contextlib.contextmanager
 def open_work(
@@ -65,7 +67,7 @@ def open_work(
 
 
 def _begin(work: Path, out: Path, job: dict[str, Any], resume: bool) -> None:
-    saved, digest = work / "job.json", hashlib.sha256(json.dumps(job).encode()).hexdigest()
+    saved, digest = work / _JOB_NAME, hashlib.sha256(json.dumps(job).encode()).hexdigest()
     if resume and saved.is_file():
         before, known = _read_job(saved, out)
         if known == digest:
@@ -78,6 +80,7 @@ def _begin(work: Path, out: Path, job: dict[str, Any], resume: bool) -> None:
         )
     if resume:
         logger.info("there is no interrupted job at %s; starting anew", out)
+    saved.unlink(missing_ok=True)  # First: what a kill leaves of the rest is no job to resume.
     for path in work.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -104,5 +107,7 @@ def work_path(out: Path, purpose: str) -> Path:
 
 
 def discard_work(work: Path) -> None:
-    """Delete the work directory."""
+    """Delete the work directory; a kill meanwhile leaves nothing that could be resumed."""
+    with contextlib.suppress(OSError):
+        (work / _JOB_NAME).unlink()
     shutil.rmtree(work, ignore_errors=True)
