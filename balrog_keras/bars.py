@@ -69,13 +69,13 @@ SCIENCE_BARS = (
         "quartile_spread",
         "Worst spread error in a quartile of a condition",
         ("worst_quartile_spread",),
-        0.03,
+        0.02,
     ),
     Bar(
         "quartile_bias",
         "Worst bias / spread in a quartile of a condition",
         ("worst_quartile_bias",),
-        0.03,
+        0.02,
     ),
     Bar(
         "selected_fraction", "Worst error of counts after a selection", ("selected_fraction",), 0.02

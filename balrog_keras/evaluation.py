@@ -65,8 +65,8 @@ class Evaluation:
         One realization of them.
     null_pair : tuple
         Rows (index array), reference and other sample of the two-sample nulls.
-    pit : float array, shape (N, M)
-        Randomised ranks.
+    pit, emulated_pit : float array, shape (N, M)
+        Randomised ranks of the measured and of the emulated values among other draws.
     tables, null_tables : dict
         As :func:`~balrog_keras.comparison.binned_tables` gives them.
     detection : DetectionEvaluation, optional
@@ -90,6 +90,7 @@ class Evaluation:
     emulated: np.ndarray
     null_pair: tuple[np.ndarray, np.ndarray, np.ndarray]
     pit: np.ndarray
+    emulated_pit: np.ndarray
     tables: dict[str, Any]
     null_tables: dict[str, Any]
     detection: DetectionEvaluation | None = None
@@ -155,7 +156,9 @@ def evaluate(
         np.asarray(emulator.draw(held_out.condition, held_out.row_id, number))
         for number in (seed, derived_seed(seed, 3))
     ]
-    scores = score_draws(emulator, held_out, location_scale, draws, seed, least_draws)
+    scores = score_draws(
+        emulator, held_out, realizations[0], location_scale, draws, seed, least_draws
+    )
     keep = scores.finite & np.isfinite(np.concatenate(realizations, axis=1)).all(axis=1)
     if not keep.any():
         raise BalrogError(f"expected finite draws, found NaN or infinity in all {total:,} rows")
@@ -202,6 +205,7 @@ def evaluate(
         emulated=first,
         null_pair=null_pair,
         pit=scores.pit,
+        emulated_pit=scores.emulated_pit,
         tables=tables,
         null_tables=null_tables,
     )

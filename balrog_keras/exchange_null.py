@@ -14,9 +14,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
 from balrog_keras.comparison import simulated_null
 from balrog_keras.metrics import quantile_bins
+from balrog_keras.threads import on_all_cores
 from data_prep.schema import Schema
 
 __all__ = [
@@ -25,12 +27,15 @@ __all__ = [
     "cells_of",
     "condition_quartiles",
     "exchanges",
+    "normal_scores",
     "worst_cell",
     "worst_ratio",
 ]
 
 # 2^20 exchanges of regions are enough for a 95 % quantile; with fewer, rows are exchanged.
 LEAST_REGIONS = 20
+# A rank of exactly 0 has no normal score.
+_LEAST_RANK = 1e-6
 
 
 def exchanges(region: np.ndarray, count: int, seed: int = 0) -> Iterator[np.ndarray]:
@@ -105,34 +110,6 @@ def cells_of(
     ]
 
 
-class _SortedPair:
-    """Two samples of one cell and column, sorted together once for any exchange."""
-
-    def __init__(self, real: np.ndarray, emulated: np.ndarray, rows: np.ndarray) -> None:
-        pooled = np.concatenate([real[rows], emulated[rows]])
-        order = np.argsort(pooled, kind="stable")
-        self._values, self._row = pooled[order], np.tile(rows, 2)[order]
-        self._emulated = order >= len(rows)
-
-    def differences(self, swap: np.ndarray) -> tuple[float, float]:
-        """Bias over the first sample's spread, and spread ratio - 1; NaN without a spread."""
-        second = self._emulated ^ swap[self._row]
-        a, b = (_quantiles(self._values[chosen]) for chosen in (~second, second))
-        spread = a[2] - a[0]
-        if not spread > 0:
-            return np.nan, np.nan
-        return (b[1] - a[1]) / (0.5 * spread), (b[2] - b[0]) / spread - 1.0
-
-
-def _quantiles(ordered: np.ndarray) -> np.ndarray:
-    """The 16, 50 and 84 % quantiles of sorted values, as ``numpy.quantile``."""
-    place = np.array([0.16, 0.5, 0.84]) * (len(ordered) - 1)
-    low = place.astype(np.int64)
-    high = np.minimum(low + 1, len(ordered) - 1)
-    found: np.ndarray = ordered[low] + (place - low) * (ordered[high] - ordered[low])
-    return found
-
-
 def condition_quartiles(schema: Schema, condition: np.ndarray) -> list[Cell]:
     """Every measured column in the quartiles of every condition.
 
@@ -157,6 +134,41 @@ def condition_quartiles(schema: Schema, condition: np.ndarray) -> list[Cell]:
     return cells
 
 
+def normal_scores(rank: np.ndarray) -> np.ndarray:
+    """Standard normal quantiles of randomised ranks in (0, 1): bounded by the number of draws."""
+    scores: np.ndarray = ndtri(np.clip(rank, _LEAST_RANK, 1.0 - _LEAST_RANK))
+    return scores
+
+
+class _Moments:
+    """Sums of scores and of their squares in one cell, for the two samples after any exchange."""
+
+    def __init__(self, real: np.ndarray, emulated: np.ndarray, rows: np.ndarray) -> None:
+        first, second = (np.stack([z, z * z], axis=1) for z in (real[rows], emulated[rows]))
+        self._rows, self._moved = rows, second - first
+        self._first, self._total = first.sum(axis=0), (first + second).sum(axis=0)
+
+    def differences(self, swaps: np.ndarray) -> np.ndarray:
+        """Bias over the first sample's spread, and spread ratio - 1; NaN without a spread.
+
+        `swaps` is bool (S, N), the result (S, 2).
+        """
+        first = self._first + swaps[:, self._rows].astype(np.float64) @ self._moved
+        (mean, spread), (other_mean, other_spread) = (
+            self._mean_and_spread(sums) for sums in (first, self._total - first)
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            both = np.stack([(other_mean - mean) / spread, other_spread / spread - 1.0], axis=1)
+        found: np.ndarray = np.where(np.isfinite(both), both, np.nan)
+        return found
+
+    def _mean_and_spread(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, square = (sums / len(self._rows)).T
+        variance = square - mean**2
+        # Equal scores leave a rounding error.
+        return mean, np.sqrt(np.where(variance > 1e-9 * square, variance, 0.0))
+
+
 def worst_cell(
     cells: list[Cell],
     real: np.ndarray,
@@ -167,13 +179,18 @@ def worst_cell(
 ) -> dict[str, dict[str, float | str | int]]:
     """Largest bias and spread error of any cell, beside the largest under exchange.
 
+    The spread here is the root mean square of :func:`normal_scores` about their mean, 1 for a
+    perfect emulator in every cell. Ranks among draws of the row's own condition weigh all rows
+    alike, the noisiest too, and normal scores lose nothing to a normal distribution's own moments
+    (van der Waerden 1952): a fault is found with half as many rows as by 16-84 % ranges.
+
     Parameters
     ----------
     cells : list of Cell
         From :func:`condition_quartiles` or :func:`cells_of`.
     real, emulated : float array, shape (N, M)
-        Measured columns of the same rows, less their conditional location over their conditional
-        scale: otherwise the noisiest rows decide.
+        Randomised ranks, in (0, 1), of the real row and of one emulated row, each among the same
+        other draws of its condition.
     region : int array, shape (N,)
         Sky region of each row.
     simulations : int
@@ -188,22 +205,19 @@ def worst_cell(
         ``signed``, 95 % ``null``, ``p_value``, ``where`` and its ``rows``. Empty if no cell has a
         spread.
     """
-    pairs = [_SortedPair(real[:, c.column], emulated[:, c.column], c.rows) for c in cells]
-
-    def differences(swap: np.ndarray) -> np.ndarray:
-        return np.array([pair.differences(swap) for pair in pairs]).T
-
-    here = differences(np.zeros(len(real), bool))
+    real, emulated = normal_scores(real), normal_scores(emulated)
+    none = np.zeros((1, len(real)), bool)
+    swaps = np.concatenate([none, *(s[None] for s in exchanges(region, simulations, seed))])
+    found = np.array(on_all_cores(
+        lambda cell: _Moments(real[:, cell.column], emulated[:, cell.column], cell.rows)
+        .differences(swaps), cells))  # fmt: skip
+    here, null = found[:, 0], np.abs(found[:, 1:])
     if not np.isfinite(here).any():
         return {}
-    null = np.array(
-        [
-            np.nanmax(np.abs(differences(swap)), axis=1)
-            for swap in exchanges(region, simulations, seed)
-        ]
-    )
     result: dict[str, dict[str, float | str | int]] = {}
-    for values, simulated, key in zip(here, null.T, ("bias", "spread"), strict=True):
+    for values, simulated, key in zip(
+        here.T, np.nanmax(null, axis=0).T, ("bias", "spread"), strict=True
+    ):
         k = int(np.nanargmax(np.abs(values)))
         signed = float(values[k])
         result[key] = {

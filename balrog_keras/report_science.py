@@ -11,10 +11,10 @@ __all__ = ["science_tables"]
 
 _HEADS = ["", "value", "95 % interval", "null", "null interval", "note"]
 _WORST = {
-    "worst_quartile_bias": "bias in a quartile of any condition, over its spread",
-    "worst_quartile_spread": "spread ratio - 1 in a quartile of any condition",
-    "worst_grid_bias": "bias in a cell of magnitude x seeing, over its spread",
-    "worst_grid_spread": "spread ratio - 1 in a cell of magnitude x seeing",
+    "worst_quartile_bias": "bias in a quartile of any condition, over its spread, by ranks",
+    "worst_quartile_spread": "spread ratio - 1 in a quartile of any condition, by ranks",
+    "worst_grid_bias": "bias in a cell of magnitude x seeing, over its spread, by ranks",
+    "worst_grid_spread": "spread ratio - 1 in a cell of magnitude x seeing, by ranks",
     "selected_fraction": "counts after a selection, emulated / real - 1",
 }
 _TITLES = {

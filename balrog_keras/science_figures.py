@@ -54,7 +54,7 @@ def grid_figures(evaluation: Evaluation) -> Iterator[NamedFigure]:
     worst, said = science.statistics.get("worst_grid_spread"), ""
     if worst is not None:
         said = (
-            " Of the residual over its conditional scale, the worst cell's spread is off by "
+            " By ranks among draws of the same condition, the worst cell's spread is off by "
             f"{100 * worst['signed']:+.1f} % ({worst['where']}); that of a perfect emulator is off "
             f"by less than {100 * worst['null']:.1f} % in 95 % of cases."
         )

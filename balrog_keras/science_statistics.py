@@ -205,7 +205,8 @@ def _worst_statistics(
     result: dict[str, Any] = {}
     for key, cells in judged.items():
         if cells:
-            found = worst_cell(cells, *here.scaled, evaluation.held_out.region, simulations, seed)
+            ranks = evaluation.pit, evaluation.emulated_pit
+            found = worst_cell(cells, *ranks, evaluation.held_out.region, simulations, seed)
             # The uncertainty of a worst cell is in its simulated null.
             result |= {f"worst_{key}_{what}": {"interval": None, **e} for what, e in found.items()}
     return result

@@ -33,8 +33,8 @@ class DrawScores:
 
     Parameters
     ----------
-    pit : float64 array, shape (N, M)
-        Randomised ranks of the measured values.
+    pit, emulated_pit : float64 array, shape (N, M)
+        Randomised ranks of the measured values, and of one more draw, among the draws.
     exchanged_pit : float32 array, shape (D, N, M)
         The same with each draw in the place of the measured value: the null.
     to_measured, between_draws : float64 array, shape (N,)
@@ -48,6 +48,7 @@ class DrawScores:
     """
 
     pit: np.ndarray
+    emulated_pit: np.ndarray
     exchanged_pit: np.ndarray
     to_measured: np.ndarray
     between_draws: np.ndarray
@@ -60,6 +61,7 @@ class DrawScores:
         """The rows where the mask `keep` holds; `paired` are the rows of `to_oracle`."""
         return DrawScores(
             self.pit[keep],
+            self.emulated_pit[keep],
             self.exchanged_pit[:, keep],
             self.to_measured[keep],
             self.between_draws[keep],
@@ -73,6 +75,7 @@ class DrawScores:
 def score_draws(
     emulator: EmulatorLike,
     held_out: HeldOut,
+    emulated: np.ndarray,
     location_scale: tuple[np.ndarray, np.ndarray],
     draws: int,
     seed: int,
@@ -86,6 +89,8 @@ def score_draws(
         What is evaluated.
     held_out : HeldOut
         The N rows.
+    emulated : float array, shape (N, M)
+        A draw of each row that is none of those made here.
     location_scale : pair of float arrays, shape (N, M)
         Conditional location and scale of the transformed measured columns; distances are taken
         in units of the scale.
@@ -101,7 +106,7 @@ def score_draws(
     DrawScores
     """
     n, m = held_out.measured.shape
-    rng = np.random.default_rng(derived_seed(seed, 1))
+    rng, other_rng = (np.random.default_rng(derived_seed(seed, number)) for number in (1, 4))
     size = max(1, _DRAWS_PER_CALL // draws)
     location, scale = location_scale
     measured = standardized(emulator.schema, held_out.measured, location, scale)
@@ -122,18 +127,23 @@ def score_draws(
             non_finite += int(np.count_nonzero(bad))
             if made < n * draws:
                 exchanged[:, rows] = exchanged_pit(values, rng.random(values.shape))
-                ranks = pit(values, held_out.measured[rows], rng.random(measured[rows].shape))
+                both = [
+                    pit(values, observed[rows], source.random(measured[rows].shape))
+                    for observed, source in ((held_out.measured, rng), (emulated, other_rng))
+                ]
                 z = standardized(emulator.schema, values, location[rows], scale[rows])
                 to_measured, between = energy_terms(z, measured[rows])
                 to_oracle = _mean_distance(z, oracle[rows])
-                parts.append((ranks, to_measured, between, to_oracle, ~bad.any(axis=0)))
+                parts.append((*both, to_measured, between, to_oracle, ~bad.any(axis=0)))
             made += bad.size
             progress.update(bad.size)
-    ranks, to_measured, between, to_oracle, finite = (
+    ranks, other, to_measured, between, to_oracle, finite = (
         np.concatenate(part) for part in zip(*parts, strict=True)
     )
     to_oracle = to_oracle[held_out.paired]
-    return DrawScores(ranks, exchanged, to_measured, between, to_oracle, finite, made, non_finite)
+    return DrawScores(
+        ranks, other, exchanged, to_measured, between, to_oracle, finite, made, non_finite
+    )
 
 
 def _draw_block(

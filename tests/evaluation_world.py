@@ -1,6 +1,7 @@
 """A world whose conditional distribution is known: heteroscedastic Student-t residuals."""
 
 import numpy as np
+from scipy import stats
 
 from balrog_keras.held_out import HeldOut
 from data_prep.schema import Column, Schema
@@ -45,6 +46,12 @@ def measure(
     noise = rng.normal(size=location.shape) @ _CORRELATION.T
     noise /= np.sqrt(rng.chisquare(5, (len(noise), 1)) / 5)
     return (location + scale * noise * np.reshape(stretch, (-1, 1))).astype(np.float32)
+
+
+def ranks(condition: np.ndarray, measured: np.ndarray, stretch: float | np.ndarray = 1.0):
+    """Of measured magnitudes among infinitely many draws that :func:`measure` makes."""
+    location, scale = location_scale(condition)
+    return stats.t(5).cdf((measured - location) / (scale * np.reshape(stretch, (-1, 1))))
 
 
 class KnownEmulator:

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from evaluation_world import LABEL, SCHEMA, held_out, location_scale, measure
+from evaluation_world import LABEL, SCHEMA, held_out, location_scale, measure, ranks
 
 from balrog_keras.bars import SCIENCE_BARS
 from balrog_keras.bootstrap import RegionBootstrap
@@ -39,7 +39,8 @@ def known_evaluation(stretch=1.0, oracle=True):
     return Evaluation(
         schema=SCHEMA, label=LABEL, statistics=statistics, bars=[], rows={},
         null_kind="oracle" if oracle else "second realization", held_out=rows, emulated=emulated,
-        null_pair=pair, pit=rng.random((ROWS, 3)), tables={}, null_tables={},
+        null_pair=pair, pit=ranks(rows.condition, rows.measured, stretch),
+        emulated_pit=ranks(rows.condition, emulated, stretch), tables={}, null_tables={},
     )  # fmt: skip
 
 

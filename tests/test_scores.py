@@ -9,7 +9,8 @@ from balrog_keras.scores import energy_statistics, score_draws
 
 def scored(rows, emulator, draws=40, least_draws=1):
     both = location_scale(rows.condition)
-    return both, score_draws(emulator, rows, both, draws, 0, least_draws)
+    other = emulator.draw(rows.condition, rows.row_id, 99)
+    return both, score_draws(emulator, rows, other, both, draws, 0, least_draws)
 
 
 def test_shapes_and_calibration():
@@ -21,6 +22,7 @@ def test_shapes_and_calibration():
     assert scores.draws == 3000 * 40
     assert scores.finite.all()
     assert ks_uniform(scores.pit[:, 0])[0] < 0.04
+    assert ks_uniform(scores.emulated_pit[:, 0])[0] < 0.04
     assert ks_uniform(scores.exchanged_pit[7, :, 0])[0] < 0.04
 
 

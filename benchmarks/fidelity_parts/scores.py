@@ -87,19 +87,24 @@ def score(
             "oracle": oracle["c2st"]["larger"],
         },
     }
-    calibration, energy = _calibration(emulator, reference, draws, calibration_rows, seed)
+    calibration, energy = _calibration(emulator, reference, emulated, draws, calibration_rows, seed)
     return statistics | calibration, energy
 
 
 def _calibration(
-    emulator: EmulatorLike, reference: Reference, draws: int, rows: int, seed: int
+    emulator: EmulatorLike,
+    reference: Reference,
+    emulated: np.ndarray,
+    draws: int,
+    rows: int,
+    seed: int,
 ) -> tuple[dict[str, Any], np.ndarray]:
     rng = np.random.default_rng(np.random.SeedSequence([0xCA11]))
     keep = np.zeros(len(reference.held_out), bool)
     keep[rng.permutation(len(keep))[:rows]] = True
     subset = reference.held_out.subset(keep)
     scales = reference.location[keep], reference.scale[keep]
-    scores = score_draws(emulator, subset, scales, draws, seed, least_draws=1)
+    scores = score_draws(emulator, subset, emulated[keep], scales, draws, seed, least_draws=1)
     if not scores.finite.all():
         raise BalrogError("expected finite draws, found NaN or infinity: training diverged")
     bootstrap = RegionBootstrap(subset.region, REPLICATES, seed)
