@@ -46,7 +46,7 @@ class Emulated:
     rows_read, rows_written : int
         Rows of the catalogue and of the output.
     undetected : int
-        Rows of output that were left out because they are not detected.
+        Rows of output that were left out because they are not detected; unusable ones are not.
     outside_domain : int
         Rows that are usable but not like those the emulator was trained on; 0 if not asked for.
     unusable : dict of str to int

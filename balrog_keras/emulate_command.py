@@ -105,7 +105,8 @@ def _emulate(options: argparse.Namespace, command: str) -> int:
     )  # fmt: skip
     notes = [f"{done.rows_written:,} rows -> {options.out} ({emulator.label})"]
     if plan.detected_only:
-        notes.append(f"{done.undetected:,} that are not detected left out")
+        among = ", with those that cannot be used" if done.unusable else ""
+        notes.append(f"{done.undetected:,} that are not detected left out{among}")
     if plan.in_domain:
         notes.append(f"{done.outside_domain:,} of {done.rows_read:,} galaxies outside the domain")
     print("; ".join(notes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from data_prep.errors import BalrogError
@@ -111,6 +111,18 @@ class Column:
         # Fingerprints of schemas older than these fields stay what they were.
         silent = {"transform": "identity", "zero_point": None, "softening": None}
         return {k: v for k, v in content.items() if k not in silent or v != silent[k]}
+
+
+def _difference(expected: Column, found: Column) -> str:
+    """How two columns differ, in words."""
+    if expected.name != found.name:
+        return f"should be {expected.name!r}, found {found.name!r}"
+    wanted, other = asdict(expected), asdict(found)
+    return f"is {expected.name!r}, of which " + "; ".join(
+        f"the {key.replace('_', ' ')} should be {value!r}, found {other[key]!r}"
+        for key, value in wanted.items()
+        if value != other[key]
+    )
 
 
 @dataclass(frozen=True)
@@ -240,7 +252,7 @@ class Schema:
             if expected != found:
                 raise BalrogError(
                     f"{where}: expected the columns of schema {self.name}; the first that differs "
-                    f"should be {expected}, found {found}"
+                    f"{_difference(expected, found)}"
                 )
         raise BalrogError(
             f"{where}: expected the {len(mine)} columns of schema {self.name} ending with "

@@ -49,6 +49,17 @@ def test_members_and_detected_only(emulate, capsys):
     assert 200 < len(found) < 280
 
 
+def test_rows_that_cannot_be_used_are_not_detected(emulate, tmp_path, capsys):
+    path = tmp_path / "truth.parquet"
+    truth = pd.read_parquet(path)
+    truth.loc[[3, 7], "true_mag_i"] = float("nan")
+    truth.to_parquet(path)
+    found = emulate("--detected-only")
+    said = f"{200 - len(found):,} that are not detected left out, with those that cannot be used"
+    assert said in capsys.readouterr().out
+    assert not {3, 7} & set(found["row_id"])
+
+
 def test_domain_flag(emulate, capsys):
     found = emulate("--in-domain")
     assert 0 < (~found["in_domain"]).sum() < 200

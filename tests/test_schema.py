@@ -37,6 +37,10 @@ def test_require_same_names_the_first_difference():
     other = Schema("other", ("r",), (TRUTH, Column("sky_r", "count", "survey"), MEASURED))
     with pytest.raises(BalrogError, match=r"shards: .* schema mine.*'fwhm_r'.*'sky_r'"):
         SCHEMA.require_same(other, "shards")
+    fainter = Column(TRUTH.name, "nJy", "truth", zero_point=31.4)
+    expected = "first that differs is 'true_mag_r', of which the unit should be 'mag', found 'nJy'"
+    with pytest.raises(BalrogError, match=expected):
+        SCHEMA.require_same(Schema("other", ("r",), (fainter, SURVEY, MEASURED)), "shards")
     longer = Schema("l", (), (TRUTH, SURVEY, MEASURED, Column("meas_mag_i", "mag", "measured")))
     with pytest.raises(BalrogError, match="3 columns .* found 4 ending with meas_mag_i"):
         SCHEMA.require_same(longer, "shards")
