@@ -133,6 +133,12 @@ def test_bad_positions_are_counted_and_ra_is_wrapped(tmp_path):
     np.testing.assert_array_equal(rows["region"][good], expected[good])
 
 
+def test_without_parents_each_injection_is_one_of_its_own(tmp_path):
+    columns = found_injections()
+    rows, _ = read(columns, make_preset(tmp_path, parent=None))
+    np.testing.assert_array_equal(rows["parent_id"], columns["id"])
+
+
 def test_weights(tmp_path):
     columns, preset = found_injections(), make_preset(tmp_path, weight="weight")
     columns["weight"][:4] = [0, -1, np.nan, np.inf]

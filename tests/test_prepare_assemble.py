@@ -110,6 +110,16 @@ def test_summary_without_drops_or_crossing_parents(tmp_path):
     assert "sky+parent" not in text
 
 
+def test_parents_that_the_preset_does_not_name_are_not_counted(tmp_path):
+    _, _, manifest = assembled(tmp_path, make_injections(), preset={"parent": None})
+    assert manifest.content["parents"] == {"distinct": 0, "crossing": 0, "split": "sky"}
+    text = summary(manifest)
+    assert "parents: not known" in text
+    assert "sky+parent" not in text
+    test = read_split(manifest.directory, "detection-test")
+    assert test["parent_id"].tolist() == test["row_id"].tolist()
+
+
 def results_of(tmp_path, columns, sky=SKY, **options):
     job = make_job(make_settings(tmp_path, columns, **options))
     return write(job, columns, sky), job

@@ -142,7 +142,9 @@ def read_rows(
     rows = np.zeros(taken.rows, spec.dtype)
     bad = Selection(len(rows))
     rows["row_id"] = taken.integers("row_id") if "row_id" in spec.elements else taken.numbers
-    rows["parent_id"] = taken.integers("parent_id") if "parent_id" in spec.elements else 0
+    # Without parents each injection is one of its own: of one shared by all, no count could err.
+    has_parent = "parent_id" in spec.elements
+    rows["parent_id"] = taken.integers("parent_id") if has_parent else rows["row_id"]
     rows["key"] = keyed_hash(rows["row_id"], seed, "shuffle")
     rows["detected"] = detected
     rows["weight"] = _weights(taken, bad)

@@ -30,6 +30,8 @@ def summary(manifest: Manifest) -> str:
     parents = content["parents"]
     lines.append(
         f"parents: {parents['distinct']:,} distinct, {parents['crossing']:,} crossing splits"
+        if parents["distinct"]
+        else "parents: not known (the preset names no column); each injection counts as its own"
     )
     if parents["crossing"]:
         lines.append("  a model may remember these; --split sky+parent drops the rows that cross")

@@ -179,8 +179,9 @@ def _write_tables(
         table = tables[role]
         split = _split_of(table, task)
         keep = table.selection.keep
-        parents = unique_parents(table.rows["parent_id"][keep], split[keep])
-        totals.parents = merge_parents(totals.parents, parents)
+        if task.job.plan.preset.parent:
+            parents = unique_parents(table.rows["parent_id"][keep], split[keep])
+            totals.parents = merge_parents(totals.parents, parents)
         for index, name in enumerate(SPLITS):
             rows = np.flatnonzero(keep & (split == index))
             full_name = name if role == "matched" else f"detection-{name}"
