@@ -22,6 +22,7 @@ from balrog_keras.endpoints import CHUNK_ROWS
 from balrog_keras.output_place import files_in, require_apart, require_only
 from balrog_keras.overlap import ahead
 from balrog_keras.table_writer import check_format, is_hats, table_writer
+from balrog_keras.training_range import TrainingRange
 from data_prep.catalogs import open_catalog
 from data_prep.errors import BalrogError
 from data_prep.files import linked_place, replace_directory, write_json
@@ -32,7 +33,7 @@ __all__ = ["CatalogColumns", "Emulated", "emulate_catalog"]
 
 logger = logging.getLogger(__name__)
 
-_UNUSABLE = "unusable: "
+_UNUSABLE, _OUTSIDE = "unusable: ", "outside: "
 # Record of a finished output, in its work directory until the output has its name.
 _RECORD = "record.json"
 
@@ -51,6 +52,8 @@ class Emulated:
         Rows that are usable but not like those the emulator was trained on; 0 if not asked for.
     unusable : dict of str to int
         Reason -> rows of the catalogue that have no measured values for it.
+    outside_range : dict of str to int
+        Condition -> rows that have it outside the range of the training rows.
     """
 
     rows_read: int
@@ -58,21 +61,25 @@ class Emulated:
     undetected: int
     outside_domain: int
     unusable: dict[str, int]
+    outside_range: dict[str, int]
 
     @classmethod
     def of_counts(cls, counts: Counter[str]) -> Emulated:
         """From the sum of the counts of all parts."""
-        unusable = {
-            name.removeprefix(_UNUSABLE): rows
-            for name, rows in counts.items()
-            if name.startswith(_UNUSABLE)
-        }
+        named = [
+            {
+                name.removeprefix(kind): rows
+                for name, rows in counts.items()
+                if name.startswith(kind)
+            }
+            for kind in (_UNUSABLE, _OUTSIDE)
+        ]
         return cls(
             counts["rows_read"],
             counts["rows_written"],
             counts["undetected"],
             counts["outside_domain"],
-            unusable,
+            *named,
         )
 
 
@@ -151,6 +158,7 @@ def emulate_catalog(
         replace_directory(made, output) if made.is_dir() else os.replace(made, output)
         os.replace(work / _RECORD, record_path(output))
     log_unusable(emulated.unusable, emulated.rows_read)
+    TrainingRange(emulator.info).log(emulated.outside_range, emulated.rows_read)
     return emulated
 
 

@@ -16,6 +16,7 @@ from balrog_keras.arrow_columns import arrow_table
 from balrog_keras.condition_reader import ConditionReader
 from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.overlap import ahead
+from balrog_keras.training_range import TrainingRange
 from data_prep.catalogs import Catalog
 from data_prep.files import atomic_path
 from data_prep.map_formats.map_file import require_positions
@@ -40,8 +41,8 @@ class Part:
     table : pyarrow.Table
         With units and metadata.
     counts : Counter of str
-        ``rows_read``, ``rows_written``, ``undetected``, ``outside_domain``, and ``unusable:`` with
-        a reason behind.
+        ``rows_read``, ``rows_written``, ``undetected``, ``outside_domain``, and ``outside:`` with
+        a condition, ``unusable:`` with a reason behind.
     """
 
     table: pyarrow.Table
@@ -104,12 +105,16 @@ class CatalogDraws:
         units = {name: self.catalog.units.get(name, "") for name in self.keep}
         units |= {"ra": "deg", "dec": "deg"} if self.with_position else {}
         units |= self.plan.column_units(self.emulator)
+        usual = TrainingRange(self.emulator.info)
         for ids, condition, kept, unusable in ahead(self._conditions(first_row)):
             drawn = self.plan.draw(self.emulator, condition, ids)
             copied = {name: values[drawn.source] for name, values in kept.items()}
             columns = {"row_id": ids[drawn.source], **copied, **drawn.columns}
             table = arrow_table(columns, units, self.header)
             counts = Counter({f"unusable: {reason}": rows for reason, rows in unusable.items()})
+            counts.update({
+                f"outside: {name}": rows for name, rows in usual.outside(condition).items()
+            })  # fmt: skip
             counts.update(
                 rows_read=len(ids), rows_written=table.num_rows, undetected=drawn.undetected,
                 outside_domain=drawn.outside,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from balrog_keras.conditions import conditions_of, row_ids_of
 from balrog_keras.draw_plan import DrawPlan
 from balrog_keras.table_kinds import columns_of, same_kind
+from balrog_keras.training_range import TrainingRange
 
 if TYPE_CHECKING:
     from balrog_keras.emulator import Emulator
@@ -53,5 +54,7 @@ def emulate_table(
     wanted = {column.name: column.unit for column in schema.truth + schema.survey}
     wanted |= dict.fromkeys(position, "deg")
     condition = conditions_of(columns_of(table, wanted), emulator.info, maps, position)
+    usual = TrainingRange(emulator.info)
+    usual.log(usual.outside(condition), len(condition))
     drawn = plan.draw(emulator, condition, row_ids_of(row_id, len(condition)))
     return same_kind(table, drawn.columns, drawn.source, plan.column_units(emulator))
