@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from balrog_keras.catalog_positions import looked_up
+from balrog_keras.condition_values import floats
 from balrog_keras.draw_keys import row_ids
 from data_prep.errors import BalrogError, did_you_mean
 from data_prep.schema import Schema
@@ -80,24 +81,12 @@ def _column(
             f"the table must have a column {name!r} {purpose}; it has "
             f"{', '.join(map(str, columns))}{did_you_mean(name, others)}"
         )
-    values = np.asarray(columns[name])
-    # Text that looks like numbers would be parsed, the imaginary part of complex ones dropped.
-    number = values.dtype.kind in "biufO" and not (
-        values.dtype.kind == "O" and any(isinstance(each, str | bytes) for each in values.flat)
-    )
-    if values.ndim != 1 or not number:
+    values = floats(columns[name], f"column {name!r}")
+    if values.ndim != 1:
         raise BalrogError(
-            f"column {name!r} must be numbers, one in each row; found {values.dtype}, shape "
-            f"{values.shape}; convert it, for example with .astype('float64')"
+            f"column {name!r} must have one number in each row; found shape {values.shape}"
         )
-    try:
-        # Wide enough for every float; those that are float32 stay so.
-        return values if values.dtype == np.float32 else values.astype(np.float64, copy=False)
-    except (TypeError, ValueError):
-        raise BalrogError(
-            f"column {name!r} must be numbers, found {values.dtype}; convert it, for example with "
-            ".astype('float64')"
-        ) from None
+    return values
 
 
 def _require_one_length(values: Mapping[str, np.ndarray]) -> None:

@@ -88,7 +88,7 @@ class Emulator:
         Parameters
         ----------
         condition : float32 array, shape (N, C)
-            Columns ``schema.condition_names``, physical units. NaN gives NaN.
+            Columns ``schema.condition_names``, physical units. NaN or masked gives NaN.
         row_id : int64 array, shape (N,)
             Identity of each row.
         seed : int

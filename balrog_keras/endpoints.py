@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.errors import BalrogError, require
+from balrog_keras.condition_values import condition_array
+from data_prep.errors import require
 
 __all__ = ["CHUNK_ROWS", "Endpoints"]
 
@@ -50,7 +51,7 @@ class Endpoints:
         endpoint : str
             Name of the signature.
         condition : float32 array, shape (N, C)
-            Physical units.
+            Physical units; null and masked values give NaN.
         outputs : sequence of str
             Which of the named outputs.
         others : callable
@@ -66,12 +67,7 @@ class Endpoints:
             If the conditions have another shape.
         """
         tf = require("tensorflow", "cpu")
-        condition = np.asarray(condition, np.float32)
-        if condition.ndim != 2 or condition.shape[1] != len(self._names):
-            raise BalrogError(
-                f"condition must have shape (N, {len(self._names)}) with columns "
-                f"{', '.join(self._names)}; found shape {condition.shape}"
-            )
+        condition = condition_array(condition, self._names)
         call = self._model.signatures[endpoint]
         result = np.empty((len(condition), len(outputs)), np.float32)
         for start in range(0, len(condition), CHUNK_ROWS):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from balrog_keras.condition_values import condition_array
 from balrog_keras.draw_keys import checked_keys, member_input
 from balrog_keras.numpy_noise import keyed_normals, keyed_uniform
 from data_prep.errors import BalrogError, require
@@ -108,7 +109,7 @@ class OnnxEmulator:
         Parameters
         ----------
         condition : float32 array, shape (N, C)
-            Columns `condition_names`, physical units. NaN gives NaN.
+            Columns `condition_names`, physical units. NaN or masked gives NaN.
         row_id : int64 array, shape (N,)
             Identity of each row.
         seed : int
@@ -217,13 +218,8 @@ class OnnxEmulator:
         latent: np.ndarray | None = None,
     ) -> np.ndarray:
         """Outputs of a session, float32 (N, len(outputs)), _CHUNK_ROWS rows at a time."""
-        condition = np.asarray(condition, np.float32)
         names = self.condition_names
-        if condition.ndim != 2 or condition.shape[1] != len(names):
-            raise BalrogError(
-                f"condition must have shape (N, {len(names)}) with columns {', '.join(names)}; "
-                f"found shape {condition.shape}"
-            )
+        condition = condition_array(condition, names)
         result = np.empty((len(condition), len(outputs)), np.float32)
         for start in range(0, len(condition), _CHUNK_ROWS):
             rows = slice(start, start + _CHUNK_ROWS)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from balrog_keras.condition_values import floats
 from balrog_keras.draw_keys import checked_keys, whole_number
 from data_prep.errors import BalrogError, MissingExtraError, did_you_mean, require
 
@@ -89,7 +90,8 @@ class ServedEmulator:
         Parameters
         ----------
         columns : mapping of str to array_like, or pandas.DataFrame
-            The condition's columns, physical units, shape (N,) each. Others are not sent.
+            The condition's columns, physical units, shape (N,) each; null and masked values give
+            NaN. Others are not sent.
         row_id : array_like of int, shape (N,)
             Identity of each row.
         seed : int
@@ -107,8 +109,8 @@ class ServedEmulator:
         Raises
         ------
         BalrogError
-            If a column is missing or has another length, a key is no whole number, or the server
-            refuses or fails.
+            If a column is missing, no number or has another length, a key is no whole number, or
+            the server refuses or fails.
         """
         return self._drawn("serving_default", columns, row_id, seed, member, draw)
 
@@ -183,7 +185,10 @@ class ServedEmulator:
             others = [str(name) for name in columns if name not in names]
             named = ", ".join(name + did_you_mean(name, others, most=1) for name in missing)
             raise BalrogError(f"{self._where} needs the columns {named}, not given")
-        arrays = {**{name: np.asarray(columns[name], np.float32) for name in names}, **keys}
+        given = {name: floats(columns[name], f"column {name!r}") for name in names}
+        with np.errstate(over="ignore"):
+            arrays = {name: each.astype(np.float32, copy=False) for name, each in given.items()}
+        arrays |= keys
         shapes = {name: array.shape for name, array in arrays.items()}
         shape = next(iter(shapes.values()))
         if len(shape) != 1 or len(set(shapes.values())) > 1:

@@ -98,6 +98,7 @@ def test_no_rows(client):
             {"columns": dict.fromkeys([*NAMES[1:], NAMES[0].upper()], [20.0])},
             r"needs the columns true_mag_r \(did you mean TRUE_MAG_R\?\), not given",
         ),
+        ({"columns": dict.fromkeys(NAMES, ["20"])}, "column 'fwhm_i' must be numbers; found <U2"),
         ({"row_id": [1, 2]}, r"one shape \(N,\)"),
         ({"row_id": [0.5]}, "whole numbers .*dtype float64"),
         ({"seed": 1.9}, "seed must be .*found 1.9"),
@@ -112,6 +113,23 @@ def test_bad_input_is_named(client, change, message):
     given = {"columns": _columns(toy_conditions(1, 1)), "row_id": [0], "seed": 1} | change
     with pytest.raises(BalrogError, match=message):
         client.draw(**given)
+
+
+def test_no_draw_for_what_is_masked_or_null(client):
+    """NumPy would send the number under the mask, and fail on the null of a data frame."""
+    columns, ids = _columns(toy_conditions(3, 1)), [1, 2, 3]
+    whole = client.draw_detected(columns, ids, seed=1)
+    masked = np.ma.array(columns["fwhm_r"], mask=[False, True, False])
+    nullable = pd.array([*columns["fwhm_r"]], "Float64")
+    nullable[1] = pd.NA
+    table = pd.DataFrame(columns).assign(fwhm_r=nullable)
+    for given in (columns | {"fwhm_r": masked}, table):
+        found = client.draw_detected(given, ids, seed=1)
+        assert np.isnan(found["p_detect"]).tolist() == [False, True, False]
+        assert np.isnan(found["meas_mag_r"][1])
+        assert not found["detected"][1]
+        for name, values in whole.items():
+            np.testing.assert_array_equal(found[name][[0, 2]], values[[0, 2]])
 
 
 def test_what_is_not_served_is_named(server, client):
