@@ -70,6 +70,26 @@ def test_reference_shows_signatures_types_and_docstrings(site):
     assert ":meth:" not in text
 
 
+def test_parameters_described_together_have_their_own_types(site):
+    """griffe gives all of them the first one's."""
+    text = unescape(re.sub(r"<[^>]+>", "", (site / "api.html").read_text()))
+    text = re.sub(r"\s+", " ", text)
+    for shown in ("condition (ndarray)", "seed (int)", "member (int, default: 0 )"):
+        assert f"{shown} – As in draw." in text
+    assert re.search(r"detected \(bool, default: False \) – As realizations", text)
+    assert "**more (Any) – As realizations" in text
+    assert "sequence of str, default: () ) – Columns to copy" in text
+    assert not re.search(r"– (Raises|Examples):", text)
+
+
+def test_options_in_tables_are_not_broken_and_pictures_can_be_opened(site):
+    page = (site / "reliability.html").read_text()
+    assert "<code><span class=word>--resume</span></code>" in page
+    assert "class=word" not in "".join(re.findall(r"<pre.*?</pre>", page, re.DOTALL))
+    maps = (site / "maps.html").read_text()
+    assert re.search(r'<a href="figures/maps.png"><img [^>]*src="figures/maps.png"[^>]*></a>', maps)
+
+
 def test_commands_in_the_pages_exist():
     """Every printed command names a command, and options, that the parsers know."""
     from balrog_keras import __main__ as balrog
