@@ -36,8 +36,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from balrog_keras.onnx_place import exportable
     from data_prep.errors import require
 
+    exportable(options.emulator, options.out)  # TensorFlow takes its time to start.
     require("tensorflow", "cpu")
     from balrog_keras.onnx_export import export_onnx
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -12,13 +11,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from balrog_keras.bundle import read_description, verify
 from balrog_keras.emulator import Emulator
 from balrog_keras.members import Member
 from balrog_keras.onnx_emulator import DESCRIPTION_NAME, FORMAT_VERSION, OnnxEmulator
-from balrog_keras.output_place import require_apart, require_only
+from balrog_keras.onnx_place import exportable
 from balrog_keras.stored_networks import stored_detection, stored_members
-from balrog_keras.training_weights import WEIGHTS_DIRECTORY
 from balrog_keras.transforms import MAGNITUDES
 from data_prep.errors import BalrogError, require
 from data_prep.files import atomic_directory, sha256_of, write_json
@@ -65,20 +62,9 @@ def export_onnx(bundle: Path, destination: Path) -> Path:
     MissingExtraError
         If tf2onnx or onnxruntime is not installed.
     """
-    require_apart(destination, [bundle])
+    description = exportable(bundle, destination)
     for module in ("tf2onnx", "onnxruntime"):
         require(module, "onnx")
-    description = read_description(bundle)
-    verify(bundle, description)
-    if not (bundle / WEIGHTS_DIRECTORY).is_dir():
-        raise BalrogError(
-            f"{bundle} must keep its weights in {WEIGHTS_DIRECTORY}/, which is missing: it was "
-            "exported by an older version; train and export the emulator again"
-        )
-    if destination.exists() and not (destination / DESCRIPTION_NAME).is_file():
-        raise BalrogError(f"--out must be a new directory or an earlier export, not {destination}")
-    if destination.exists():
-        require_only(destination, _files_of(destination), destination / DESCRIPTION_NAME)
     with locked(destination, "give another --out"), atomic_directory(destination) as partial:
         content = _description(bundle, description)
         content |= _write_models(bundle, description, partial)
@@ -87,15 +73,6 @@ def export_onnx(bundle: Path, destination: Path) -> Path:
         content["agreement"] = _agreement(Emulator.load(bundle), OnnxEmulator.load(partial))
         write_json(partial / DESCRIPTION_NAME, content)
     return destination
-
-
-def _files_of(export: Path) -> list[str]:
-    """Files of an earlier export, as its description has them."""
-    try:
-        files = json.loads((export / DESCRIPTION_NAME).read_text(encoding="utf-8"))["files"]
-    except (ValueError, KeyError, TypeError):
-        return [DESCRIPTION_NAME]
-    return [*files, DESCRIPTION_NAME]
 
 
 def _description(bundle: Path, description: dict[str, Any]) -> dict[str, Any]:

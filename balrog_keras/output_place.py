@@ -6,6 +6,8 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from balrog_keras.bundle import MODEL_VERSION, is_bundle
+from balrog_keras.training_weights import WEIGHTS_DIRECTORY
 from data_prep.errors import BalrogError
 
 __all__ = ["files_in", "require_apart", "require_only", "require_other"]
@@ -30,7 +32,7 @@ def require_apart(
     Raises
     ------
     BalrogError
-        If an input is the output, or lies in it.
+        If an input is the output, or lies in it; if the output would be a part of an emulator.
     """
     if not Path(output).name:
         raise BalrogError(f"{option} must name a file or directory to write, found {str(output)!r}")
@@ -41,16 +43,28 @@ def require_apart(
                 f"{option} must lie elsewhere than what is read: {output} would replace {each}; "
                 f"give another {option}"
             )
+    _require_no_part(place, option)
 
 
 def require_other(output: Path, inputs: Iterable[Path], option: str = "--out") -> None:
-    """Raise BalrogError if a directory that files are added to is one that is read."""
+    """Raise BalrogError if files would be added to what is read, or to a part of an emulator."""
     same = [each for each in inputs if each.resolve() == output.resolve()]
     if same:
         raise BalrogError(
             f"{option} must be another directory than what is read, found {same[0]}; give another "
             f"{option}"
         )
+    _require_no_part(output.resolve(), option)
+
+
+def _require_no_part(place: Path, option: str) -> None:
+    """An emulator whose files are not those that it lists is refused from then on."""
+    for part in (place, *place.parents):
+        if part.name in (MODEL_VERSION, WEIGHTS_DIRECTORY) and is_bundle(part.parent):
+            raise BalrogError(
+                f"{option} must lie outside {part}, whose files are those of an emulator alone; "
+                f"give another {option}"
+            )
 
 
 def files_in(directory: Path) -> list[str]:

@@ -1,5 +1,7 @@
 """What export-onnx does when it is killed: docs/reliability.md, row by row."""
 
+import json
+
 import numpy as np
 import pytest
 from fault_world import tree
@@ -30,7 +32,8 @@ def test_killed_the_old_export_stays_and_it_starts_anew(untrained_bundle, tmp_pa
     out = tmp_path / "out"
     words = [str(untrained_bundle), "--out", str(out)]
     out.mkdir()
-    (out / "onnx.json").write_text("older")
+    older = {"files": {}, "from_latent": [], "emulator_json_sha256": "older"}
+    (out / "onnx.json").write_text(json.dumps(older))
     old = tree(out)
     kill("test_faults_onnx", "half", words)
     assert tree(out) == old

@@ -22,6 +22,7 @@ from balrog_keras.onnx_emulator import OnnxEmulator
 from balrog_keras.onnx_export import export_onnx
 from data_prep.errors import BalrogError
 from data_prep.files import sha256_of
+from data_prep.locks import locked
 from data_prep.schema import Column, Schema
 
 ROOT = Path(__file__).parents[1]
@@ -297,6 +298,13 @@ def test_out_directory_of_something_else_is_left_alone(bundle, tmp_path, capsys)
     assert main(["export-onnx", str(bundle), "--out", str(tmp_path)]) == 1
     assert "must be a new directory or an earlier export" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_two_processes_on_one_output(bundle, tmp_path):
+    out = tmp_path / "onnx"
+    with locked(out, ""), pytest.raises(BalrogError, match="another is at it.*give another --out"):
+        export_onnx(bundle, out)
+    assert not list(tmp_path.iterdir())
 
 
 def test_models_that_are_not_the_saved_models_are_refused(bundle, exported, tmp_path, monkeypatch):

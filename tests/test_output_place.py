@@ -26,6 +26,19 @@ def test_an_output_replaces_nothing_that_is_read(tmp_path):
             require_other(tmp_path / output, [tmp_path / "in"])
 
 
+@pytest.mark.parametrize("part", ["1", "training_weights"])
+@pytest.mark.parametrize("below", ["", "variables/x", "new"])
+def test_an_output_is_no_part_of_an_emulator(tmp_path, part, below):
+    """It would be refused from then on, for a file that it does not list."""
+    (tmp_path / part).mkdir()
+    require_other(tmp_path / part / below, [])
+    (tmp_path / "emulator.json").touch()
+    for require in (require_apart, require_other):
+        with pytest.raises(BalrogError, match=f"--out must lie outside .*{part}, whose files"):
+            require(tmp_path / part / below, [])
+        require(tmp_path / "evaluation" / below, [])
+
+
 def test_files_that_are_not_known_are_named(tmp_path):
     (tmp_path / "below").mkdir()
     for name in ("a", "below/b", "below/.c"):
