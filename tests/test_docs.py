@@ -90,6 +90,17 @@ def test_options_in_tables_are_not_broken_and_pictures_can_be_opened(site):
     assert re.search(r'<a href="figures/maps.png"><img [^>]*src="figures/maps.png"[^>]*></a>', maps)
 
 
+def test_the_tests_of_the_fault_table_exist():
+    page = (ROOT / "docs/reliability.md").read_text()
+    named = set(re.findall(r"`(test_[\w*]+\.py)`", page))
+    assert len(named) > 20
+    assert not [name for name in named if not list((ROOT / "tests").glob(name))]
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "| test |" not in line]
+    faults = rows[: next(n for n, row in enumerate(rows) if row.startswith("| fault | `prepare`"))]
+    assert len(faults) > 20
+    assert not [row for row in faults if "test_" not in row]
+
+
 def test_commands_in_the_pages_exist():
     """Every printed command names a command, and options, that the parsers know."""
     from balrog_keras import __main__ as balrog

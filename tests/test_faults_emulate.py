@@ -63,6 +63,16 @@ def test_a_missing_band_is_named_and_a_constant_one_is_drawn(truth, tmp_path, ca
     assert pq.read_metadata(tmp_path / "o.parquet").num_rows == 300
 
 
+def test_values_that_are_all_nan_are_written_as_null_and_counted(truth, tmp_path, caplog):
+    truth.table.assign(true_mag_i=np.nan).to_parquet(tmp_path / "c.parquet")
+    assert run(tmp_path / "c.parquet", tmp_path / "o.parquet", "--detected") == 0
+    drawn = pd.read_parquet(tmp_path / "o.parquet")
+    assert len(drawn) == 300
+    assert drawn[["meas_mag_r", "meas_mag_i", "p_detect"]].isna().all(axis=None)
+    assert not drawn["detected"].any()
+    assert "300 of 300 rows: no usable true_mag_i; their measured values are null" in caplog.text
+
+
 def test_nothing_detected_still_writes_every_row(truth, tmp_path, monkeypatch):
     real = FakeEmulator.drawn_columns
 
@@ -99,7 +109,8 @@ def test_full_disk_keeps_the_old_output_and_goes_on(truth, tmp_path, capsys, nam
 
 
 def test_unwritable_place_is_one_line(truth, tmp_path, capsys):
-    assert "Errno" in error_of(run(truth.path, unwritable(tmp_path) / "o.parquet"), capsys)
+    place = unwritable(tmp_path)
+    assert str(place) in error_of(run(truth.path, place / "o.parquet"), capsys)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from balrog_keras.emulator import Emulator
 from balrog_keras.evaluate_command import main
 from balrog_keras.evaluation import evaluate
 from data_prep.locks import locked
+from data_prep.manifest import manifest_checksum
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +122,16 @@ def test_few_rows(tmp_path, capsys, rows):
     line = error_of(run(tmp_path / "s", tmp_path / "out"), capsys)
     assert f"must have at least 100 test rows for statistics to mean anything, found {rows}" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_no_rows(known, capsys):
+    path = known / "shards/manifest.json"
+    content = json.loads(path.read_text())
+    content["splits"]["test"] |= {"rows": 0, "shards": []}
+    path.write_text(json.dumps(content | {"sha256": manifest_checksum(content)}))
+    line = error_of(command(options(known, "new")), capsys)
+    assert "must have at least 100 test rows for statistics to mean anything, found 0" in line
+    assert not (known / "new").exists()
 
 
 def test_duplicate_ids(tmp_path, capsys):

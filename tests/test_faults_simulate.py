@@ -10,6 +10,7 @@ import pytest
 from fault_world import error_of, full_disk, tree, unwritable
 
 from data_prep.__main__ import main
+from data_prep.locks import locked
 
 pytest.importorskip("galsim")
 pytest.importorskip("sep")
@@ -48,4 +49,12 @@ def test_full_disk_and_unwritable_place_are_one_line(tmp_path, capsys):
         code = main(words(tmp_path / "out"))
     assert error_of(code, capsys)
     assert not list(tmp_path.iterdir())
-    assert "Errno" in error_of(main(words(unwritable(tmp_path) / "out")), capsys)
+    place = unwritable(tmp_path)
+    assert str(place) in error_of(main(words(place / "out")), capsys)
+
+
+def test_two_processes_on_one_output(tmp_path, capsys):
+    with locked(tmp_path / "out", ""):
+        line = error_of(main(words(tmp_path / "out")), capsys)
+    assert "must be written by one process at a time, and another is at it" in line
+    assert not list(tmp_path.iterdir())

@@ -1,10 +1,13 @@
 """What train does with strange input, places and damaged runs: docs/reliability.md, row by row."""
 
+import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fault_world import error_of, full_disk, tree, unwritable
 from shard_files import write_shards
@@ -13,11 +16,14 @@ from toy import toy_rows, toy_schema
 from toy_detection import MANIFEST
 
 from balrog_keras.config import Settings
+from balrog_keras.emulator import Emulator
 from balrog_keras.file_errors import tensorflow_file_errors
 from balrog_keras.runs import Run, RunData
 from balrog_keras.train_command import main
-from balrog_keras.training_data import read_validation_rows
+from balrog_keras.training import train
+from balrog_keras.training_data import open_training_rows, read_validation_rows
 from data_prep.errors import BalrogError
+from data_prep.manifest import manifest_checksum
 
 
 def run(shards, place, *more):
@@ -41,6 +47,33 @@ def test_few_rows(tmp_path, capsys, rows):
     line = error_of(run(few(tmp_path / "s", rows), tmp_path), capsys)
     assert f"the training split has {rows}; lower batch_size or prepare more data" in line
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_rows(tmp_path, stream):
+    shards = few(tmp_path / "s", 60)
+    content = json.loads((shards / "manifest.json").read_text())
+    content["splits"]["train"] |= {"rows": 0, "shards": []}
+    content["sha256"] = manifest_checksum(content)
+    (shards / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(BalrogError, match="s has no train rows; prepare a larger catalogue"):
+        open_training_rows(shards, Settings(stream=stream))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_training_figures")
+def test_constant_columns_are_trained_on(tmp_path, hasty_settings):
+    """A condition and a measured column of one value: no division by their widths."""
+    splits = {name: toy_rows(600, seed) for seed, name in enumerate(("train", "validation"))}
+    for rows in splits.values():
+        rows["condition"][:, 3], rows["measured"][:, 2] = 0.9, 22.0
+    (tmp_path / "s").mkdir()
+    write_shards(tmp_path / "s", splits, toy_schema(), MANIFEST)
+    settings = replace(hasty_settings, steps=4, validation_interval=4)
+    train(tmp_path / "s", "x", settings, tmp_path / "runs", tmp_path / "models")
+    condition = splits["validation"]["condition"]
+    drawn = Emulator.load(tmp_path / "models/x").draw(condition, np.arange(600), 1)
+    assert np.isfinite(drawn).all()
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -85,7 +118,8 @@ def test_a_run_killed_at_its_start_can_be_replaced(tmp_path):
 
 
 def test_unwritable_place_is_one_line(toy_shards, tmp_path, capsys):
-    assert "Errno" in error_of(run(toy_shards, unwritable(tmp_path)), capsys)
+    place = unwritable(tmp_path)
+    assert str(place) in error_of(run(toy_shards, place), capsys)
 
 
 def test_full_disk_at_the_start(toy_shards, tmp_path, capsys):

@@ -37,6 +37,12 @@ def test_second_process_is_refused_and_told_who_has_it(tmp_path, other):
         pass
 
 
+def test_a_link_and_where_it_leads_are_one_output(tmp_path, other):
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    with pytest.raises(BalrogError, match="another is at it"), locked(tmp_path / "link", "x"):
+        pass
+
+
 def test_lock_is_free_when_its_owner_ends(tmp_path, other):
     other.communicate(b"\n")
     assert not list(tmp_path.iterdir())
