@@ -113,13 +113,16 @@ def require_free(directory: Path, overwrite: bool) -> None:
 
 
 def _files_of(directory: Path) -> list[str]:
-    """Files of a directory of maps, as its record has them; only the record if that is damaged."""
+    """Files of a directory of maps, as its record has them; BalrogError if that is no such one."""
     try:
         record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
         endings = [MAP_FORMATS[wanted] for wanted in record["formats"]]
         maps = [f"{name}{ending}" for name in record["maps"] for ending in endings]
     except (ValueError, KeyError, TypeError):
-        return [RECORD]
+        raise BalrogError(
+            f"{directory / RECORD} must list the maps beside it, but is damaged or another "
+            "program's; give another --out, or delete it"
+        ) from None
     return [*maps, "maps.png", RECORD]
 
 

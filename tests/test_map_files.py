@@ -100,6 +100,14 @@ def test_only_maps_are_replaced_and_only_when_told(tmp_path, monkeypatch):
     assert (other / "thesis.tex").exists()
 
 
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"maps": {}}', b'{"tiles": 3}', b"\xff"])
+def test_a_record_of_another_program_is_not_replaced(tmp_path, content):
+    (tmp_path / "maps.json").write_bytes(content)
+    with pytest.raises(BalrogError, match=r"maps\.json must list the maps .* another program's"):
+        write_maps(tmp_path, painted(), RECORD, overwrite=True)
+    assert (tmp_path / "maps.json").read_bytes() == content
+
+
 def test_a_file_put_among_the_maps_is_not_lost(tmp_path):
     place = tmp_path / "maps"
     for _ in range(2):
