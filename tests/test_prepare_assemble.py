@@ -11,7 +11,8 @@ from data_prep.preparation.prepare_summary import summary
 from data_prep.shards import read_split
 from data_prep.splits import SPLITS
 
-CONTENT = {"preset": "small", "label": "in memory", "cuts_not_applied": ["b < 2"], "regions": {},
+CONTENT = {"preset": "small", "label": "in memory", "cuts_not_applied": ["b < 2"],
+           "regions": {"splits": {"train": [1, 2], "validation": [3], "test": [4]}},
            "map_patterns": {}, "provenance": {}}  # fmt: skip
 
 
@@ -77,6 +78,7 @@ def test_validation_is_capped_and_the_surplus_counted(tmp_path, validation_rows)
         assert rows["validation"] == expected
         table = manifest.content["other_tables"]["detection"] if prefix else manifest.content
         surplus = table["dropped"].get("validation surplus", 0)
+        assert not surplus or "(surplus: validation rows beyond" in summary(manifest)
         assert surplus == kept[prefix + "validation"] - expected
         assert sum(rows.values()) + sum(table["dropped"].values()) == table["rows_read"]
 
@@ -108,6 +110,18 @@ def test_summary_without_drops_or_crossing_parents(tmp_path):
     assert f"{0:>14,}" in text
     assert "0 crossing splits" in text
     assert "sky+parent" not in text
+
+
+def test_summary_says_when_few_regions_leave_few_rows_to_train_on(tmp_path):
+    _, _, manifest = assembled(tmp_path, make_injections())
+    assert "rows to train on" not in summary(manifest)
+    manifest.splits["train"]["rows"] = 5
+    manifest.content["regions"]["splits"] = {"train": [1], "validation": [2], "test": [3, 4]}
+    assert "only 5 rows to train on: there are but 4 regions; --split parent" in summary(manifest)
+    manifest.content["parents"]["distinct"] = 0
+    assert "4 regions; another --split-seed" in summary(manifest)
+    manifest.content["regions"]["splits"]["test"] = list(range(3, 40))
+    assert "rows to train on" not in summary(manifest)
 
 
 def test_parents_that_the_preset_does_not_name_are_not_counted(tmp_path):
