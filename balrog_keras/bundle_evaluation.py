@@ -101,7 +101,9 @@ def evaluate_bundle(
         raise BalrogError(f"expected --max-rows of at least 1, found {max_rows}")
     if out.exists() and not out.is_dir():
         raise BalrogError(f"--out must be a directory, found a file: {out}; give another")
-    require_other(out, [bundle, shards, *(compare or ())])  # An emulator has a metrics.json too.
+    for option, place in (("--out", out), ("--tensorboard", tensorboard)):
+        if place is not None:  # An emulator has a metrics.json too.
+            require_other(place, [bundle, shards, *(compare or ())], option)
     for module in ("sklearn", "matplotlib", "jsonschema"):
         require(module, "report")
     start, most = time.monotonic(), max_rows or MOST_ROWS
@@ -110,9 +112,8 @@ def evaluate_bundle(
     others = _others(compare, manifest, str(emulator.info["name"]))
     test, held_out = _held_out(manifest, most, seed)
     selections = _selections(manifest, held_out.measured, cuts)
-    settings: dict[str, Any] = {
-        "draws": draws, "seed": seed, "max_rows": max_rows, "cuts": list(cuts),
-    }  # fmt: skip
+    settings: dict[str, Any] = {"draws": draws, "seed": seed, "max_rows": max_rows}
+    settings["cuts"] = list(cuts)
     if redshift is not None:
         held_out = replace(held_out, redshift=redshift.read(test.rows))
         settings["redshift"] = " ".join(map(str, astuple(redshift)))

@@ -147,6 +147,12 @@ def test_an_output_that_harms_what_is_read(world, capsys, out, message):
     assert re.search(message, line), line
 
 
+def test_events_among_what_is_read(world, capsys):
+    for place, message in (("shards", "be another directory"), ("mini/1/events", "lie outside")):
+        line = refusal(world, capsys, "--tensorboard", str(world / place))
+        assert f"--tensorboard must {message}" in line
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
