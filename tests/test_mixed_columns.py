@@ -96,7 +96,9 @@ def test_value_without_a_logarithm_is_null(emulator, tmp_path, caplog):
     assert "1 of 100 rows: no usable true_size" in caplog.text
 
 
-def test_evaluation_reports_every_column(home, emulator, tmp_path, quick_classifiers):
+def test_evaluation_reports_every_column(
+    home, emulator, tmp_path, quick_classifiers, unrendered_figures
+):
     held_out = HeldOut.of(read_split(home / "shards", "test"))
     evaluation = evaluate(emulator, held_out, draws=20, replicates=20, least_draws=1)
     for group in ("wasserstein", "bias", "spread_ratio", "outlier_fraction"):
