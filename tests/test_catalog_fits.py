@@ -145,3 +145,13 @@ def test_damaged_headers(tmp_path):
         path.write_bytes(content.replace(old, new))
         with pytest.raises(BalrogError, match="truncated"):
             open_catalog(path)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_other_tables_are_mentioned(tmp_path, caplog, several):
+    caplog.set_level("INFO")
+    path, columns = tmp_path / "t.fits", {"x": np.arange(5.0)}
+    tables = [fits.BinTableHDU(Table(columns).as_array(), name=name) for name in ("FIRST", "OTHER")]
+    fits.HDUList([fits.PrimaryHDU(), *tables[: 1 + several]]).writeto(path)
+    assert open_catalog(path).rows == 5
+    assert ("several tables; the first (FIRST) is read" in caplog.text) == several

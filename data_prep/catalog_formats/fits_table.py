@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import BalrogError
-from data_prep.map_formats.fits_stream import Hdu, read_hdus
+from data_prep.map_formats.fits_stream import Hdu, is_gzipped, read_hdus
 
 __all__ = ["FitsColumn", "FitsTable", "find_table"]
 
+logger = logging.getLogger(__name__)
+
+_CARD_BYTES = 80
 # The table is nearly always the first extension; further ones are looked at only if it is not.
 _USUAL_HDUS, _MOST_HDUS = 2, 1000
 # Type codes (section 7.3.1) that hold numbers, as big-endian numpy types; L is T or F.
@@ -127,8 +131,20 @@ def find_table(path: Path) -> FitsTable:
                 remedy = "write it as a binary table" if kind == "TABLE" else "unpack it: funpack"
                 raise BalrogError(f"{path} must hold a plain binary table; {remedy}")
             if kind == "BINTABLE" and not header.get("ZIMAGE", False):
+                _mention_others(path, hdu)
                 return _table(hdu, str(header.get("LABEL", "")) or label)
     raise BalrogError(f"{path} must hold a table; it has none; is it truncated?")
+
+
+def _mention_others(path: Path, hdu: Hdu) -> None:
+    """Say so if another table comes next; of a gzipped file that would take reading all of it."""
+    if is_gzipped(path):
+        return
+    with open(path, "rb") as handle:
+        handle.seek(hdu.start + hdu.padded_size)
+        if handle.read(_CARD_BYTES).startswith(b"XTENSION= 'BINTABLE'"):
+            name = str(hdu.header.get("EXTNAME", "")).strip() or "without a name"
+            logger.info("%s has several tables; the first (%s) is read", path, name)
 
 
 def _table(hdu: Hdu, label: str) -> FitsTable:
