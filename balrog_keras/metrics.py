@@ -58,14 +58,23 @@ def quantile_bins(values: np.ndarray, bins: int | np.ndarray) -> tuple[np.ndarra
     label : int array, shape (N,)
         Bin of each row, from 0.
     edges : float array
-        At least two; fewer bins come out where many values are equal.
+        At least two; fewer bins come out where many values are equal. Those have more than half of
+        an equal share of the rows each: fewer rows would be all noise beside the others.
     """
-    if np.ndim(bins) == 0:
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, int(bins) + 1)))
-        edges = edges if len(edges) > 1 else np.repeat(edges, 2)
-    else:
+    if np.ndim(bins) > 0:
         edges = np.asarray(bins)
-    return np.searchsorted(edges[1:-1], values, side="right"), edges
+        return np.searchsorted(edges[1:-1], values, side="right"), edges
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, int(bins) + 1)))
+    edges = edges if len(edges) > 1 else np.repeat(edges, 2)
+    while True:
+        label = np.searchsorted(edges[1:-1], values, side="right")
+        rows = np.bincount(label, minlength=len(edges) - 1)
+        least = int(rows.argmin())
+        if len(rows) == 1 or 2 * int(bins) * rows[least] > len(values):
+            return label, edges
+        # It joins the neighbour with fewer rows: the edge between them goes.
+        beside = np.concatenate([[np.inf], rows, [np.inf]])[[least, least + 2]]
+        edges = np.delete(edges, least + int(beside.argmin()))
 
 
 def binned_bias_spread(

@@ -70,6 +70,19 @@ def test_differences_are_those_of_numpy_in_each_cell():
     assert found["bias"]["p_value"] == 1 / 21
 
 
+def test_a_rare_value_of_a_condition_leaves_the_null_small():
+    """A survey property of whole numbers can have its least value in three rows."""
+    rng = np.random.default_rng(0)
+    condition = conditions(4_000, 0)
+    condition[:, 4] = np.where(np.arange(4_000) < 3, 0, rng.integers(1, 3, 4_000))
+    cells = condition_quartiles(SCHEMA, condition)
+    assert min(len(cell.rows) for cell in cells) >= 500
+    real, emulated = rng.random((2, 4_000, 3))
+    found = worst_cell(cells, real, emulated, np.arange(4_000) % 30, simulations=40)
+    assert found["bias"]["null"] < 0.2
+    assert found["spread"]["null"] < 0.2
+
+
 def test_small_cells_are_not_judged_and_flat_ones_are_unknown():
     label = np.repeat([0, 1, 2], [10, 90, 90])
     cells = cells_of(label, ["few", "flat", "many"], 0, "x", least_rows=20)

@@ -112,6 +112,16 @@ def test_bins_have_equal_counts_and_take_given_edges():
     np.testing.assert_array_equal(outside, [0, 9])
 
 
+def test_a_few_rows_below_a_common_value_are_no_bin_of_their_own():
+    """Their scatter alone would be the worst of all bins, and of its null."""
+    values = np.concatenate([[0.0], np.ones(500), np.linspace(2, 3, 499)])
+    label, edges = metrics.quantile_bins(values, 4)
+    assert np.bincount(label).tolist() == [750, 250]
+    assert edges[[0, -1]].tolist() == [0, 3]
+    label, _ = metrics.quantile_bins(np.array([1.0, 2.0]), 4)
+    assert label.tolist() == [0, 1]
+
+
 def test_bins_of_a_constant():
     label, edges = metrics.quantile_bins(np.full(10, 3.0), 4)
     assert (label == 0).all()
