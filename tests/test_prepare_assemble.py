@@ -118,6 +118,9 @@ def test_summary_says_when_few_regions_leave_few_rows_to_train_on(tmp_path):
     manifest.splits["train"]["rows"] = 5
     manifest.content["regions"]["splits"] = {"train": [1], "validation": [2], "test": [3, 4]}
     assert "only 5 rows to train on: there are but 4 regions; --split parent" in summary(manifest)
+    manifest.content["parents"]["split"] = "parent"
+    assert "rows to train on" not in summary(manifest)
+    manifest.content["parents"]["split"] = "sky"
     manifest.content["parents"]["distinct"] = 0
     assert "4 regions; another --split-seed" in summary(manifest)
     manifest.content["regions"]["splits"]["test"] = list(range(3, 40))

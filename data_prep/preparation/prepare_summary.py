@@ -49,9 +49,11 @@ def _few_training_rows(manifest: Manifest) -> list[str]:
     """Say so if the regions of the sky left fewer rows for training than for the other splits."""
     rows = {name: manifest.splits[name]["rows"] for name in SPLITS}
     regions = sum(map(len, manifest.content["regions"]["splits"].values()))
-    if regions >= _FEW_REGIONS or 2 * rows["train"] >= sum(rows.values()):
+    parents = manifest.content["parents"]
+    by_region = parents["split"] != "parent" and regions < _FEW_REGIONS
+    if not by_region or 2 * rows["train"] >= sum(rows.values()):
         return []
-    if manifest.content["parents"]["distinct"]:
+    if parents["distinct"]:
         remedy = "--split parent divides by galaxy instead, another --split-seed differently"
     else:
         remedy = "another --split-seed divides them differently"
