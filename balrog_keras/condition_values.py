@@ -32,7 +32,7 @@ def floats(values: Any, what: str) -> np.ndarray:
     Raises
     ------
     BalrogError
-        If they are no numbers. Text that looks like numbers is none.
+        If they are no numbers, or no array. Text that looks like numbers is none.
 
     Examples
     --------
@@ -40,7 +40,10 @@ def floats(values: Any, what: str) -> np.ndarray:
     array([22., nan])
     """
     mask = getattr(values, "mask", None)
-    found = np.asarray(getattr(values, "unmasked", values))
+    try:
+        found = np.asarray(getattr(values, "unmasked", values))
+    except ValueError as error:  # rows of different lengths
+        raise BalrogError(f"{what} must be an array of numbers; found none: {error}") from None
     # Text would be parsed, the imaginary part of complex numbers dropped.
     number = found.dtype.kind in "biufO" and not (
         found.dtype.kind == "O" and any(isinstance(each, str | bytes) for each in found.flat)

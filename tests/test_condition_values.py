@@ -50,6 +50,11 @@ def test_what_is_no_number_is_named(values):
         floats(values, "column 'x'")
 
 
+def test_rows_of_different_lengths_are_no_array():
+    with pytest.raises(BalrogError, match="condition must be an array of numbers; found none"):
+        condition_array([[20, 0.9], [21]], ("true_mag_r", "fwhm_r"))
+
+
 def test_conditions_of_any_kind():
     names = ("true_mag_r", "fwhm_r")
     expected = np.float32([[20, 0.9], [21, np.nan]])
