@@ -11,7 +11,7 @@ class OwnTypes(griffe.Extension):
 
     def on_function(self, *, func, **_):
         """Give each parameter what the signature says of it."""
-        signature = {f"{parameter.name}": parameter for parameter in func.parameters}
+        signature = {parameter.name: parameter for parameter in func.parameters}
         for section in func.docstring.parsed if func.docstring else ():
             if section.kind is not griffe.DocstringSectionKind.parameters:
                 continue
