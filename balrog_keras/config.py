@@ -63,7 +63,8 @@ class Settings:
         ``min(ema_decay, (1 + step) / (10 + step))``.
     location_scale_steps : int
         Most optimizer steps of the location/scale regression that standardizes the measured
-        columns; the step with the best validation likelihood is kept.
+        columns; the step with the best validation likelihood is kept. Four times as many for that
+        of linked columns (:class:`~balrog_keras.differences.Differences`).
     detection_steps : int
         Most optimizer steps of the detection model (fewer where 12 epochs are shorter); the last
         is kept.

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from balrog_keras.activations import silu
+from balrog_keras.differences import Differences
 from balrog_keras.generator import MAX_ARSINH, Generator, bounded_log_scale
 from balrog_keras.networks import MAX_LOG_SCALE, Perceptron
 from balrog_keras.splines import HALF_WIDTH, LEAST_SLOPE, num_parameters, positive
@@ -47,9 +48,14 @@ def quick_measured(
     network, columns = standardizer.location_scale_network, generator.num_outputs
     output = _output_rows(network, (standard,), network.head.bias)
     log_scale = MAX_LOG_SCALE * tf.tanh(output[columns:] * (1.0 / MAX_LOG_SCALE))
-    deviation = output[:columns] + tf.exp(log_scale) * quick_draw(generator, standard, latent)
+    drawn = quick_draw(generator, standard, latent)
+    if standardizer.differences is not None:
+        drawn = standardizer.differences.ordered(drawn, axis=0)
+    deviation = output[:columns] + tf.exp(log_scale) * drawn
     measured = standardizer.residual_spread[:, None] * deviation
     measured += standardizer.residual_median[:, None] + reference
+    if standardizer.differences is not None:
+        measured = tf.stack(_linked(standardizer.differences, standard, measured, drawn))
     return restored(tf.transpose(measured), standardizer.measured_transforms, keras.ops)
 
 
@@ -87,6 +93,15 @@ def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
             column += tf.reduce_sum(parameters[own:-1] * tf.stack(columns), axis=0)
         columns.append(column)
     return tf.stack(columns)
+
+
+def _linked(differences: Differences, standard: Any, measured: Any, drawn: Any) -> list[Any]:
+    """Columns ``(M, N)`` with the linked ones, as :meth:`Differences.restore` gives them."""
+    output = _output_rows(differences.network, (standard,), differences.network.head.bias)
+    location, raw = tf.split(output, 2)
+    log_scale = MAX_LOG_SCALE * tf.tanh(raw * (1.0 / MAX_LOG_SCALE))
+    rows = [tf.unstack(each) for each in (tf.concat([location, log_scale], 0), measured, drawn)]
+    return differences.restored_columns(*rows)
 
 
 def _output_rows(network: Perceptron, inputs: tuple[Any, ...], bias: Any) -> Any:

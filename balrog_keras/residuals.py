@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 import numpy as np
 
+from balrog_keras.band_families import band_families
 from balrog_keras.metrics import quantile_bins, spread
 from balrog_keras.transforms import MAGNITUDES, reference_indices, transformed, transforms_of
 from data_prep.schema import Schema
@@ -114,19 +114,9 @@ def magnitude_families(schema: Schema) -> list[dict[str, int]]:
         Band -> place among the measured columns, in the order of the schema's bands; at least
         two bands each.
     """
-    families: dict[str, dict[str, int]] = {}
-    for index, column in enumerate(schema.measured):
-        if column.unit not in MAGNITUDES or not column.reference:
-            continue
-        for band in schema.bands:
-            for match in re.finditer(re.escape(band), column.name):
-                others = column.name[: match.start()], column.name[match.end() :]
-                families.setdefault("{band}".join(others), {})[band] = index
-    return [
-        {band: members[band] for band in schema.bands if band in members}
-        for members in families.values()
-        if len(members) > 1
-    ]
+    return band_families(
+        schema, lambda column: column.unit in MAGNITUDES and bool(column.reference)
+    )
 
 
 def colours(schema: Schema, measured: np.ndarray) -> tuple[list[str], np.ndarray]:

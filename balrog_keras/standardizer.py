@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from balrog_keras.band_families import link_indices
+from balrog_keras.differences import Differences
 from balrog_keras.networks import LocationScale
 from balrog_keras.transforms import reference_indices, restored, transformed, transforms_of
 from data_prep.schema import Schema
@@ -50,7 +52,9 @@ class Standardizer(keras.Model):
     c by :class:`~balrog_keras.networks.LocationScale`, starting from t. Most of the
     heteroscedasticity, which a GAN learns badly, is so taken out in closed form. A reference
     counts only if its transform is that of x; see
-    :func:`~balrog_keras.transforms.reference_indices`.
+    :func:`~balrog_keras.transforms.reference_indices`. A column without one may be linked to
+    another measured column, and is then learned as its difference from that one; see
+    :class:`~balrog_keras.differences.Differences`.
 
     Parameters
     ----------
@@ -64,6 +68,9 @@ class Standardizer(keras.Model):
         Size of the location/scale network.
     seed : int
         Seed of its initial weights.
+    links : list of int, optional
+        For each measured column the index of the earlier measured column that it is linked to, or
+        -1 for none, as those that have a reference must; none by default.
     **kwargs
         Passed to :class:`keras.Model`.
     """
@@ -77,6 +84,7 @@ class Standardizer(keras.Model):
         width: int = 128,
         depth: int = 3,
         seed: int = 0,
+        links: list[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -84,6 +92,7 @@ class Standardizer(keras.Model):
         self.condition_transforms = condition_transforms or ["identity"] * num_conditions
         self.measured_transforms = measured_transforms or ["identity"] * len(reference)
         self.width, self.depth, self.seed = width, depth, seed
+        self.links = list(links or [-1] * len(reference))
         self.location_scale_network = LocationScale(
             2 * len(reference), width, depth, seed=seed, name="location_scale"
         )
@@ -92,6 +101,11 @@ class Standardizer(keras.Model):
         self.condition_std = self._constant("condition_std", num_conditions, "ones")
         self.residual_median = self._constant("residual_median", len(reference), "zeros")
         self.residual_spread = self._constant("residual_spread", len(reference), "ones")
+        self.differences = None
+        if max(self.links) >= 0:
+            self.differences = Differences(
+                self.links, num_conditions, width, depth, seed + 100, name="differences"
+            )
         # By index, not by a matrix product: reduced-precision products would cost millimagnitudes.
         self._reference_index = np.maximum(reference, 0)
         self._has_reference = (np.asarray(reference) >= 0).astype("float32")
@@ -111,6 +125,7 @@ class Standardizer(keras.Model):
             width,
             depth,
             seed,
+            link_indices(schema),
             name="standardizer",
         )
 
@@ -121,7 +136,7 @@ class Standardizer(keras.Model):
         """Arguments that rebuild this standardizer (weights are saved apart)."""
         names = (
             "num_conditions", "reference", "condition_transforms", "measured_transforms", "width",
-            "depth", "seed",
+            "depth", "seed", "links",
         )  # fmt: skip
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -147,6 +162,8 @@ class Standardizer(keras.Model):
         self.condition_std.assign(np.where(deviation > floor, deviation, 1.0))
         self.residual_median.assign(median)
         self.residual_spread.assign(np.where(spread > 0, spread, 1.0))
+        if self.differences is not None:
+            self.differences.adapt(np.asarray(measured, "float64"))
 
     def standardize_condition(self, condition: Any) -> Any:
         """Physical conditions ``(N, num_conditions)`` to z-scores, float32."""
@@ -155,7 +172,8 @@ class Standardizer(keras.Model):
     def _transformed_condition(self, condition: Any) -> Any:
         return transformed(condition, self.condition_transforms, keras.ops)
 
-    def _transformed_measured(self, measured: Any) -> Any:
+    def transformed_measured(self, measured: Any) -> Any:
+        """Measured columns ``(N, M)``, physical units, by their transforms."""
         return transformed(measured, self.measured_transforms, keras.ops)
 
     def _reference(self, condition: Any) -> Any:
@@ -182,7 +200,7 @@ class Standardizer(keras.Model):
     def residual(self, condition: Any, measured: Any) -> Any:
         """Transformed measured minus reference, centred, over its global spread; ``(N, M)``."""
         reference = self._reference(self._transformed_condition(condition))
-        raw = self._transformed_measured(measured) - reference
+        raw = self.transformed_measured(measured) - reference
         return (raw - self.residual_median) / self.residual_spread
 
     def location_scale(self, condition: Any) -> tuple[Any, Any]:
@@ -206,11 +224,44 @@ class Standardizer(keras.Model):
         return location, self.residual_spread * keras.ops.exp(log_scale)
 
     def standardize(self, condition: Any, measured: Any) -> Any:
-        """Measured ``(N, M)``, physical units, to standardized residuals."""
+        """Measured ``(N, M)``, physical units, to standardized residuals, linked columns last."""
         location, scale = self.location_scale(condition)
-        return (self._transformed_measured(measured) - location) / scale
+        values = self.transformed_measured(measured)
+        deviations = (values - location) / scale
+        if self.differences is None:
+            return deviations
+        standard = self.standardize_condition(condition)
+        return self.differences.standardize(standard, values, deviations)
 
     def destandardize(self, condition: Any, standardized: Any) -> Any:
         """Inverse of :meth:`standardize`."""
+        values = self._values(condition, standardized, *self.location_scale(condition))
+        return restored(values, self.measured_transforms, keras.ops)
+
+    def _values(self, condition: Any, standardized: Any, location: Any, scale: Any) -> Any:
+        """Transformed columns of standardized residuals ``(..., N, M)``."""
+        if self.differences is None:
+            return location + scale * standardized
+        ordered = self.differences.ordered(standardized)
+        standard = self.standardize_condition(condition)
+        return self.differences.restore(standard, location + scale * ordered, ordered)
+
+    def deviations(self, condition: Any, standardized: Any) -> Any:
+        """Standardized residuals as every column's deviation from its own location in its scale.
+
+        Parameters
+        ----------
+        condition : float32 tensor, shape (N, num_conditions)
+            Physical units.
+        standardized : float32 tensor, shape (..., N, M)
+            As :meth:`standardize` gives them.
+
+        Returns
+        -------
+        float32 tensor, shape (..., N, M)
+            In the order of the measured columns; `standardized` itself where none is linked.
+        """
+        if self.differences is None:
+            return standardized
         location, scale = self.location_scale(condition)
-        return restored(location + scale * standardized, self.measured_transforms, keras.ops)
+        return (self._values(condition, standardized, location, scale) - location) / scale

@@ -1,6 +1,8 @@
-"""Fit a standardizer: constants from the training rows, location and scale by regression."""
+"""Fit a standardizer: constants from the training rows, locations and scales by regression."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +18,8 @@ __all__ = ["fit_standardizer"]
 # Steps between two validations of the regression, and how many without a better one end it.
 _REGRESSION_INTERVAL, _REGRESSION_PATIENCE = 50, 8
 _LARGEST_BATCH = 1024
+# Differences are known to a hundredth of what the columns are: getting there takes longer.
+_TIMES_FOR_DIFFERENCES = 4
 
 
 def fit_standardizer(
@@ -24,7 +28,7 @@ def fit_standardizer(
     validation: dict[str, np.ndarray],
     settings: Settings,
 ) -> None:
-    """Set the standardizer's constants and fit its location/scale network, in place.
+    """Set the standardizer's constants and fit its networks of location and scale, in place.
 
     Parameters
     ----------
@@ -36,28 +40,51 @@ def fit_standardizer(
         ``location_scale_steps``, ``batch_size``, ``xla`` and ``seed`` are used.
     """
     standardizer.adapt(train["condition"], train["measured"])
-    targets = {
-        name: (
-            np.asarray(standardizer.standardize_condition(split["condition"])),
-            np.asarray(standardizer.residual(split["condition"], split["measured"])),
-        )
-        for name, split in (("train", train), ("validation", validation))
+    splits = {"train": train, "validation": validation}
+    conditions = {
+        name: np.asarray(standardizer.standardize_condition(split["condition"]))
+        for name, split in splits.items()
     }
-    batch_size = min(settings.batch_size, _LARGEST_BATCH, len(train["condition"]))
+    residuals = {
+        name: standardizer.residual(split["condition"], split["measured"])
+        for name, split in splits.items()
+    }
+    steps = settings.location_scale_steps
+    _regress(standardizer.location_scale_network, conditions, residuals, settings, steps)
+    differences = standardizer.differences
+    if differences is not None:
+        residuals = {
+            name: differences.residual(standardizer.transformed_measured(split["measured"]))
+            for name, split in splits.items()
+        }
+        steps *= _TIMES_FOR_DIFFERENCES
+        _regress(differences.network, conditions, residuals, settings, steps)
+
+
+def _regress(
+    network: LocationScale,
+    conditions: dict[str, Any],
+    residuals: dict[str, Any],
+    settings: Settings,
+    steps: int,
+) -> None:
+    """Fit a network's location and scale of the residuals of each split, in place."""
+    targets = {name: (conditions[name], np.asarray(residuals[name])) for name in conditions}
+    batch_size = min(settings.batch_size, _LARGEST_BATCH, len(conditions["train"]))
     batches = training_batches(targets["train"], batch_size, Seeds.of(settings.seed).regression)
     condition, residual = targets["validation"]
     # A copy is fitted, so that its optimizer is in no checkpoint and no export.
-    network = LocationScale.from_config(standardizer.location_scale_network.get_config())
-    network.build(((None, condition.shape[1]),))
-    network.compile(
-        optimizer=cosine_adam(2e-3, settings.location_scale_steps, beta_1=0.9),
+    copy = LocationScale.from_config(network.get_config())
+    copy.build(((None, condition.shape[1]),))
+    copy.compile(
+        optimizer=cosine_adam(2e-3, steps, beta_1=0.9),
         loss=student_t_loss,
         jit_compile=settings.xla,
     )
-    network.fit(
+    copy.fit(
         batches.map(lambda condition, residual: ((condition,), residual)),
         steps_per_epoch=_REGRESSION_INTERVAL,
-        epochs=-(-settings.location_scale_steps // _REGRESSION_INTERVAL),
+        epochs=-(-steps // _REGRESSION_INTERVAL),
         validation_data=((condition,), residual),
         validation_batch_size=len(condition),
         shuffle=False,
@@ -68,4 +95,4 @@ def fit_standardizer(
             )
         ],
     )
-    standardizer.location_scale_network.set_weights(network.get_weights())
+    network.set_weights(copy.get_weights())

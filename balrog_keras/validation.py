@@ -95,6 +95,7 @@ class Validator:
     ) -> None:
         self.schema = schema
         self.condition, self.measured = condition, measured
+        self._standardizer = standardizer
         self._standard_condition = standardizer.standardize_condition(condition)
         location, scale = standardizer.location_scale(condition)
         self._location, self._scale = np.asarray(location), np.asarray(scale)
@@ -167,11 +168,11 @@ class Validator:
         return Validation(scores, ranks, emulated[0], bias, ratio)
 
     def _draws(self, generator: Any, latents: Any) -> np.ndarray:
-        """Standardized draws: float32 array, shape (draws, N, M)."""
+        """Deviations of draws in scales: float32 array, shape (draws, N, M)."""
         inputs = generator, self._standard_condition, latents
         # One graph for each generator is what is wanted; called directly, TensorFlow would warn.
-        drawn: np.ndarray = self._draw.get_concrete_function(*inputs)(*inputs).numpy()
-        return drawn
+        drawn = self._draw.get_concrete_function(*inputs)(*inputs).numpy()
+        return np.asarray(self._standardizer.deviations(self.condition, drawn))
 
     def _energy_score(self, draws: np.ndarray) -> float:
         observed = self._per_spread * self._standard_measured

@@ -50,14 +50,21 @@ def test_unknown_conditions_give_nothing(generator):
     assert np.isfinite(found).all(axis=1).tolist() == [row != 3 for row in range(8)]
 
 
-def test_measured_columns_are_those_of_the_standardizer(generator):
-    """With transforms, a reference that is not the column of the same number, and none."""
+@pytest.mark.parametrize(
+    ("references", "transforms", "links"),
+    [
+        ([2, -1, 0], ["asinh", "log10", "identity"], None),
+        ([-1, -1, 0], ["log10", "log10", "identity"], [-1, 0, -1]),
+    ],
+)
+def test_measured_columns_are_those_of_the_standardizer(generator, references, transforms, links):
+    """With transforms, a reference that is not the column of the same number, none, and a link."""
     standardizer = Standardizer(
-        4, [2, -1, 0], ["identity", "log10", "asinh", "identity"],
-        ["asinh", "log10", "identity"], width=8, depth=1,
+        4, references, ["identity", "log10", "asinh", "identity"], transforms, width=8, depth=1,
+        links=links,
     )  # fmt: skip
     rng = np.random.default_rng(4)
-    constants = {"condition_std", "residual_spread"}
+    constants = {"condition_std", "residual_spread", "spread"}
     for weight in standardizer.weights:
         drawn = rng.normal(0, 0.4, weight.shape)
         weight.assign(np.exp(drawn) if weight.name in constants else drawn)
