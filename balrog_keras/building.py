@@ -13,7 +13,10 @@ from balrog_keras.generator import Generator
 from balrog_keras.networks import Critic
 from balrog_keras.wgan_gp import ConditionalWGANGP
 
-__all__ = ["Seeds", "build_gan", "cosine_adam"]
+__all__ = ["Seeds", "averaging_adam", "build_gan", "cosine_adam", "weight_decay_for"]
+
+# It stands against the scatter of the rows, so that it is less the more of them there are.
+_DECAY_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,22 @@ def cosine_adam(rate: float, steps: int, beta_1: float, **kwargs: Any) -> Any:
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
     beta_2 = 0.9 if beta_1 == 0 else 0.999
     return keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2, **kwargs)
+
+
+def averaging_adam(rate: float, steps: int, weight_decay: float) -> Any:
+    """Adam that leaves the average of about the last tenth of the steps, or the last 1,000."""
+    momentum = max(0.0, 1.0 - 10.0 / steps)
+    optimizer = cosine_adam(
+        rate, steps, beta_1=0.9, use_ema=True, ema_momentum=min(momentum, 0.999)
+    )
+    # A variable, which the compiled step reads anew.
+    optimizer.weight_decay = keras.Variable(weight_decay, trainable=False, name="weight_decay")
+    return optimizer
+
+
+def weight_decay_for(rows: int, most: float) -> float:
+    """Weight decay of a fit to that many rows: in inverse proportion, `most` with few."""
+    return min(most, _DECAY_ROWS / rows)
 
 
 def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> ConditionalWGANGP:

@@ -62,9 +62,9 @@ class Settings:
         Decay per step of the exponential moving average of the generator's weights; warms up as
         ``min(ema_decay, (1 + step) / (10 + step))``.
     location_scale_steps : int
-        Most optimizer steps of the location/scale regression that standardizes the measured
-        columns; the step with the best validation likelihood is kept. Four times as many for that
-        of linked columns (:class:`~balrog_keras.differences.Differences`).
+        Optimizer steps of the location/scale regression that standardizes the measured columns.
+        Twice as many for that of linked columns
+        (:class:`~balrog_keras.differences.Differences`).
     detection_steps : int
         Most optimizer steps of the detection model (fewer where 12 epochs are shorter); the last
         is kept.
@@ -116,7 +116,7 @@ class Settings:
     likelihood_weight: float = 1.0
     likelihood_steps: int = 30_000
     ema_decay: float = 0.998
-    location_scale_steps: int = 1500
+    location_scale_steps: int = 3000
     detection_steps: int = 2000
     validation_interval: int = 250
     validation_draws: int = 16

@@ -11,18 +11,16 @@ from balrog_keras.networks import LocationScale
 
 __all__ = ["Differences"]
 
-# sinh of more is no difference in scales.
-_MAX_ARSINH = 20.0
-
 
 @keras.saving.register_keras_serializable(package="balrog_keras")
 class Differences(keras.Model):
-    """Columns x linked to an earlier one, x': ``arsinh((x - x' - location(c)) / scale(c))``.
+    """Columns x linked to an earlier one, x', as ``(x - x' - location(c)) / scale(c)``.
 
     The errors of one galaxy's fluxes in several bands hold to each other a hundred times more
     closely than to what the condition c says of each: a location of each alone, with its own error,
-    would drown that. Such differences have long tails, hence the arsinh. They are the last columns
-    that are drawn, since what is nearly determined by the others has little to say of them.
+    would drown that. They are the last columns that are drawn, since what is nearly determined by
+    the others has little to say of them. Their deviations have long tails; a difference is kept
+    within the training rows' range and once more that range on both sides.
 
     Values are those of transformed measured columns, which have no reference among the conditions.
 
@@ -61,13 +59,14 @@ class Differences(keras.Model):
         count = len(self.linked)
         self.network = LocationScale(2 * count, width, depth, seed=seed, name="location_scale")
         self.network.build(((None, num_conditions),))
-        self.median = self.add_weight(
-            name="median", shape=(count,), initializer="zeros", trainable=False
-        )
-        self.spread = self.add_weight(
-            name="spread", shape=(count,), initializer="ones", trainable=False
-        )
+        self.median = self._constant("median", count, "zeros")
+        self.spread = self._constant("spread", count, "ones")
+        self.least = self._constant("least", count, "zeros")
+        self.most = self._constant("most", count, "zeros")
         self.built = True
+
+    def _constant(self, name: str, size: int, initializer: str) -> Any:
+        return self.add_weight(name=name, shape=(size,), initializer=initializer, trainable=False)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this model (weights are saved apart)."""
@@ -80,8 +79,11 @@ class Differences(keras.Model):
         return ops.stack(each, axis=-1)
 
     def adapt(self, values: np.ndarray) -> None:
-        """Set medians and spreads from training rows ``(N, M)``."""
+        """Set medians, spreads and ranges from training rows ``(N, M)``."""
         low, median, high = np.percentile(self._of(values, np), [16, 50, 84], axis=0)
+        least, most = self._of(values, np).min(axis=0), self._of(values, np).max(axis=0)
+        self.least.assign(2.0 * least - most)
+        self.most.assign(2.0 * most - least)
         spread = 0.5 * (high - low)
         self.median.assign(median)
         self.spread.assign(np.where(spread > 0, spread, 1.0))
@@ -107,7 +109,7 @@ class Differences(keras.Model):
         location, log_scale = keras.ops.split(self.network((condition,)), 2, axis=-1)
         of_differences = (self.residual(values) - location) * keras.ops.exp(-log_scale)
         others = keras.ops.take(deviations, self.order[: -len(self.linked)], axis=-1)
-        return keras.ops.concatenate([others, keras.ops.arcsinh(of_differences)], axis=-1)
+        return keras.ops.concatenate([others, of_differences], axis=-1)
 
     def ordered(self, standardized: Any, axis: int = -1) -> Any:
         """Standardized residuals in the order of the measured columns."""
@@ -140,8 +142,8 @@ class Differences(keras.Model):
         values, count = list(values), len(self.linked)
         for place, column in enumerate(self.linked):
             location, log_scale = network[place], network[count + place]
-            bounded = keras.ops.clip(standardized[column], -_MAX_ARSINH, _MAX_ARSINH)
-            deviation = location + keras.ops.exp(log_scale) * keras.ops.sinh(bounded)
+            deviation = location + keras.ops.exp(log_scale) * standardized[column]
             difference = self.median[place] + self.spread[place] * deviation
-            values[column] = values[self.links[column]] + difference
+            bounded = keras.ops.clip(difference, self.least[place], self.most[place])
+            values[column] = values[self.links[column]] + bounded
         return values

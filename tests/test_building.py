@@ -2,7 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from balrog_keras.building import Seeds, build_gan, cosine_adam
+from balrog_keras.building import (
+    Seeds,
+    averaging_adam,
+    build_gan,
+    cosine_adam,
+    weight_decay_for,
+)
 from balrog_keras.config import Settings
 
 SMALL = {"width": 8, "depth": 1, "generator_width": 8, "generator_depth": 1, "xla": False}
@@ -53,3 +59,26 @@ def test_seed_decides_the_weights():
     for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(first.generator.weights[0], other.generator.weights[0])
+
+
+def test_the_average_of_the_last_steps_is_what_is_left():
+    """On noise about 1 the last step is anywhere near it, and the average at it."""
+    model = keras.Sequential([keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    model.build((None, 1))
+    model.compile(averaging_adam(0.05, 1_000, 0.0), loss="mse")
+    rng = np.random.default_rng(0)
+    inputs = np.ones((8_000, 1), "float32")
+    target = (1.0 + rng.normal(size=inputs.shape)).astype("float32")
+    seen = []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(model.get_weights()[0].item())
+    )
+    model.fit(inputs, target, batch_size=8, epochs=1, shuffle=False, verbose=0, callbacks=[watch])
+    left = model.get_weights()[0].item()
+    assert min(seen[-300:]) < left < max(seen[-300:])
+    assert abs(left - np.mean(seen[-300:])) < 0.02
+
+
+@pytest.mark.parametrize(("rows", "decay"), [(10, 0.5), (40_000, 0.5), (80_000, 0.25)])
+def test_decay_is_in_inverse_proportion_to_the_rows(rows, decay):
+    assert weight_decay_for(rows, 0.5) == decay

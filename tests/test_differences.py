@@ -68,7 +68,7 @@ def test_the_narrow_difference_is_what_is_learned(fitted):
     rows = errors(5_000, 3)
     standardized = np.asarray(fitted.standardize(rows["condition"], rows["measured"]))
     for column in (3, 4):  # linked ones are last
-        deviation = np.sinh(standardized[:, column])
+        deviation = standardized[:, column]
         spread = np.subtract(*np.percentile(deviation, [84, 16])) / 2
         assert 0.8 < spread < 1.3
         assert abs(stats.spearmanr(standardized[:, 0], deviation).statistic) < 0.1
@@ -133,11 +133,17 @@ def test_a_difference_that_never_varies_stays_finite():
     np.testing.assert_allclose(back, rows["measured"], rtol=1e-4, atol=1e-4)
 
 
-def test_far_draws_stay_finite(fitted):
-    condition = errors(10, 7)["condition"]
+def test_far_draws_stay_near_the_training_rows(fitted):
+    """An error of 10**37 in a million rows would be a user's mean; the range has a margin."""
+    train, condition = errors(20_000, 0)["measured"], errors(10, 7)["condition"]
+    seen = np.log10(train[:, 2] / train[:, 0])
     for far in (-1e6, 1e6):
-        drawn = fitted.destandardize(condition, np.full((10, 5), far, np.float32))
-        assert np.isfinite(drawn).all()
+        standardized = np.zeros((10, 5), np.float32)
+        standardized[:, 3:] = far
+        drawn = np.asarray(fitted.destandardize(condition, standardized))
+        difference = np.log10(drawn[:, 2] / drawn[:, 0])
+        edge = 2 * seen.max() - seen.min() if far > 0 else 2 * seen.min() - seen.max()
+        np.testing.assert_allclose(difference, edge, rtol=1e-4)
 
 
 def test_config_and_weights_round_trip(fitted, tmp_path):

@@ -69,7 +69,7 @@ def test_steps_are_bounded_by_epochs(fit, caplog):
 )
 def test_decay_follows_the_rows_and_ends_before_the_fit(rows, decay, epochs, monkeypatch):
     made = []
-    averaging_adam = generator_fit._averaging_adam
+    averaging_adam = generator_fit.averaging_adam
 
     def watched(*arguments):
         made.append(averaging_adam(*arguments))
@@ -81,7 +81,7 @@ def test_decay_follows_the_rows_and_ends_before_the_fit(rows, decay, epochs, mon
         def on_train_batch_end(self, batch, logs=None):
             seen.append(float(made[0].weight_decay.numpy()))
 
-    monkeypatch.setattr(generator_fit, "_averaging_adam", watched)
+    monkeypatch.setattr(generator_fit, "averaging_adam", watched)
     monkeypatch.setattr(generator_fit, "_Advance", Watch)
     steps = rows // 2_000 * epochs
     settings = replace(SETTINGS, batch_size=1_000, likelihood_steps=steps)

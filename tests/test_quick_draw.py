@@ -68,6 +68,9 @@ def test_measured_columns_are_those_of_the_standardizer(generator, references, t
     for weight in standardizer.weights:
         drawn = rng.normal(0, 0.4, weight.shape)
         weight.assign(np.exp(drawn) if weight.name in constants else drawn)
+    if standardizer.differences is not None:
+        standardizer.differences.least.assign([-2.0])
+        standardizer.differences.most.assign([3.0])
     condition, latent = _inputs(500, 1.0)
     condition[:, 1] = np.exp(condition[:, 1])
     standard = standardizer.standardize_condition(condition)
