@@ -13,10 +13,7 @@ from balrog_keras.generator import Generator
 from balrog_keras.networks import Critic
 from balrog_keras.wgan_gp import ConditionalWGANGP
 
-__all__ = ["Seeds", "averaging_adam", "build_gan", "cosine_adam", "weight_decay_for"]
-
-# It stands against the scatter of the rows, so that it is less the more of them there are.
-_DECAY_ROWS = 20_000
+__all__ = ["Seeds", "averaging_adam", "build_gan", "cosine_adam"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +49,6 @@ def averaging_adam(rate: float, steps: int, weight_decay: float) -> Any:
     # A variable, which the compiled step reads anew.
     optimizer.weight_decay = keras.Variable(weight_decay, trainable=False, name="weight_decay")
     return optimizer
-
-
-def weight_decay_for(rows: int, most: float) -> float:
-    """Weight decay of a fit to that many rows: in inverse proportion, `most` with few."""
-    return min(most, _DECAY_ROWS / rows)
 
 
 def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> ConditionalWGANGP:

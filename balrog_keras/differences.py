@@ -57,7 +57,9 @@ class Differences(keras.Model):
         self.order = np.array([*first, *self.linked])
         self.places = np.argsort(self.order)
         count = len(self.linked)
-        self.network = LocationScale(2 * count, width, depth, seed=seed, name="location_scale")
+        self.network = LocationScale(
+            2 * count, width, depth, seed=seed, name="location_scale_of_differences"
+        )
         self.network.build(((None, num_conditions),))
         self.median = self._constant("median", count, "zeros")
         self.spread = self._constant("spread", count, "ones")

@@ -120,6 +120,12 @@ class Base:
             found = json.loads(json.dumps(network.get_config()))
             for key in sorted((configs[name].keys() | found.keys()) - set(_NOT_SHAPE)):
                 before, now = configs[name].get(key), found.get(key)
+                if key == "links" and before != now:
+                    raise BalrogError(
+                        f"{self.directory} was trained by a version that did not learn columns as "
+                        "differences from each other, which its flux errors or their like now "
+                        "are: train an emulator anew"
+                    )
                 if before != now:
                     raise _other_network(self.directory, f"{key} of its {name}", before, now)
 

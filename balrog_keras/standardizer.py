@@ -136,9 +136,12 @@ class Standardizer(keras.Model):
         """Arguments that rebuild this standardizer (weights are saved apart)."""
         names = (
             "num_conditions", "reference", "condition_transforms", "measured_transforms", "width",
-            "depth", "seed", "links",
+            "depth", "seed",
         )  # fmt: skip
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        own = {name: getattr(self, name) for name in names}
+        # As versions before links wrote it, so that their emulators are fine-tuned.
+        links = {} if self.differences is None else {"links": self.links}
+        return {**super().get_config(), **own, **links}
 
     def adapt(self, condition: np.ndarray, measured: np.ndarray) -> None:
         """Set means and spreads from training rows; columns that do not vary get scale 1.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from balrog_keras.building import Seeds, averaging_adam, weight_decay_for
+from balrog_keras.building import Seeds, averaging_adam
 from balrog_keras.config import Settings
 from balrog_keras.datasets import training_batches
 from balrog_keras.networks import LocationScale
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _LEARNING_RATE = 2e-3
 # Without decay the fit follows the noise of the rows, wherever it is stopped: 10,000 rows then do
 # no better than 3,000 with it.
-_MOST_DECAY = 3.0
+_DECAY_ROWS, _MOST_DECAY = 10_000, 3.0
 _LARGEST_BATCH = 1024
 # Differences are known to a hundredth of what the columns are: getting there takes longer.
 _TIMES_FOR_DIFFERENCES = 2
@@ -87,7 +87,7 @@ def _regress(
     copy = LocationScale.from_config(network.get_config())
     copy.build(((None, condition.shape[1]),))
     copy.compile(
-        optimizer=averaging_adam(_LEARNING_RATE, steps, weight_decay_for(rows, _MOST_DECAY)),
+        optimizer=averaging_adam(_LEARNING_RATE, steps, min(_MOST_DECAY, _DECAY_ROWS / rows)),
         loss=student_t_loss,
         jit_compile=settings.xla,
     )

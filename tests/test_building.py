@@ -2,13 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from balrog_keras.building import (
-    Seeds,
-    averaging_adam,
-    build_gan,
-    cosine_adam,
-    weight_decay_for,
-)
+from balrog_keras.building import Seeds, averaging_adam, build_gan, cosine_adam
 from balrog_keras.config import Settings
 
 SMALL = {"width": 8, "depth": 1, "generator_width": 8, "generator_depth": 1, "xla": False}
@@ -77,8 +71,3 @@ def test_the_average_of_the_last_steps_is_what_is_left():
     left = model.get_weights()[0].item()
     assert min(seen[-300:]) < left < max(seen[-300:])
     assert abs(left - np.mean(seen[-300:])) < 0.02
-
-
-@pytest.mark.parametrize(("rows", "decay"), [(10, 0.5), (40_000, 0.5), (80_000, 0.25)])
-def test_decay_is_in_inverse_proportion_to_the_rows(rows, decay):
-    assert weight_decay_for(rows, 0.5) == decay

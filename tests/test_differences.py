@@ -157,11 +157,12 @@ def test_config_and_weights_round_trip(fitted, tmp_path):
     )
 
 
-def test_a_config_of_before_links_has_none():
-    """As exported emulators of earlier versions keep it."""
+def test_without_links_the_config_is_that_of_earlier_versions():
+    """Fine-tuning compares it with that of the emulator, and rebuilds from it."""
     config = standardizer_of(None, width=8).get_config()
-    del config["links"]
+    assert "links" not in config
     assert Standardizer.from_config(config).differences is None
+    assert standardizer_of(LINKS, width=8).get_config()["links"] == LINKS
 
 
 def test_differences_round_trip_alone():

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from mixed_world import mixed_rows, mixed_schema
 from shard_files import write_shards
 from toy import toy_rows, toy_schema
 from toy_detection import MANIFEST
+from untrained import export_untrained
 
 from balrog_keras.building import build_gan
 from balrog_keras.config import Settings
@@ -217,3 +219,18 @@ def test_changed_weights_are_noticed(toy_bundle, tmp_path):
     weights.write_bytes(content)
     with pytest.raises(BalrogError, match="member-0.npz was changed"):
         Base(copy)
+
+
+def test_an_emulator_of_before_links_says_so(tmp_path, toy_settings, monkeypatch):
+    """Its flux errors were learned each alone; the networks of today would not fit."""
+    schema, rows = mixed_schema(), mixed_rows(200, 1)
+    (tmp_path / "shards").mkdir()
+    write_shards(tmp_path / "shards", {"train": rows, "test": rows}, schema, MANIFEST)
+    settings = replace(toy_settings, generator_width=toy_settings.width, generator_depth=2)
+    export_untrained(tmp_path / "now", tmp_path / "shards", settings)
+    Base(tmp_path / "now").require_fits(schema, settings, 1, tmp_path / "other")
+    with monkeypatch.context() as before:
+        before.setattr("balrog_keras.standardizer.link_indices", lambda schema: None)
+        export_untrained(tmp_path / "before", tmp_path / "shards", settings)
+    with pytest.raises(BalrogError, match="as differences from each other"):
+        Base(tmp_path / "before").require_fits(schema, settings, 1, tmp_path / "other")

@@ -33,7 +33,7 @@ def test_more_rows_are_better():
     assert held_out_loss(20_000) < held_out_loss(500)
 
 
-@pytest.mark.parametrize(("rows", "decay"), [(500, 3.0), (80_000, 0.25)])
+@pytest.mark.parametrize(("rows", "decay"), [(500, 3.0), (40_000, 0.25)])
 def test_decay_follows_the_rows(rows, decay, monkeypatch):
     seen, make = [], standardizer_fit.averaging_adam
     monkeypatch.setattr(
