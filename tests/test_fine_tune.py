@@ -50,12 +50,12 @@ def _score_of_weights(bundle, shards):
 
 @pytest.fixture(scope="module")
 def new_season(tmp_path_factory):
-    """Shards of the toy after its zero points moved by 0.05 mag."""
+    """Few rows of the toy after its zero points moved by 0.02 mag."""
     directory = tmp_path_factory.mktemp("season") / "shards"
     splits = {}
-    for seed, (name, rows) in enumerate((("train", 4_000), ("validation", 1_000)), 71):
+    for seed, (name, rows) in enumerate((("train", 600), ("validation", 1_000)), 71):
         splits[name] = toy_rows(rows, seed)
-        splits[name]["measured"] = splits[name]["measured"] + np.float32(0.05)
+        splits[name]["measured"] = splits[name]["measured"] + np.float32(0.02)
     directory.mkdir()
     write_shards(directory, splits, toy_schema(), MANIFEST)
     return directory

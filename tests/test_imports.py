@@ -16,6 +16,7 @@ HEAVY = (
 # Modules that are about TensorFlow or Keras themselves.
 GRAPH_MODULES = {
     "activations", "blocks", "building", "callbacks", "checkpoints", "datasets", "detection",
+    "differences",
     "detection_fit", "distribution", "domain", "export", "export_endpoints", "fitting", "generator",
     "generator_fit", "keyed_noise", "losses", "members", "monitor", "networks", "onnx_export",
     "quick_draw", "splines", "streaming", "standardizer", "standardizer_fit",
