@@ -118,18 +118,6 @@ def test_fainter_means_smaller_signal_to_noise_and_larger_means_larger():
     assert wide.half_light_radius[0] > 1.4 * photometry.half_light_radius[0]
 
 
-@pytest.mark.parametrize(("g1", "g2"), [(0.4, 0.0), (-0.4, 0.0), (0.0, 0.4), (0.2, -0.3)])
-def test_ellipticity_has_the_direction_of_the_injected_shear(g1, g2):
-    galaxy = sources([18.5], radius=1.5, g1=g1, g2=g2)
-    found = find(observe(light(galaxy, [128.0], [128.0])))
-    photometry = measure(found, nearest(found, 128, 128), SKY_NOISE, GAIN, NO_MASK)
-    measured = photometry.ellipticity[:, 0]
-    # The round PSF takes a part of it away.
-    share = np.array([g1, g2]) @ measured / (g1**2 + g2**2)
-    assert 0.5 < share < 1.05
-    np.testing.assert_allclose(measured, share * np.array([g1, g2]), atol=0.03)
-
-
 def test_nothing_is_found_where_there_is_no_data():
     mask = NO_MASK.copy()
     mask[:, 100:160] = True

@@ -66,9 +66,6 @@ class Photometry:
         Kron flux in r, i, z and its error from sky and photon noise, counts.
     half_light_radius : float64 array, shape (N,)
         Radius of half the Kron flux on the combined image, arcsec; not corrected for the PSF.
-    ellipticity : float64 array, shape (2, N)
-        g1 and g2, with |g| = (a - b) / (a + b), of the isophotal second moments on the combined
-        image; not corrected for the PSF.
     truncated : bool array, shape (N,)
         The aperture leaves the image or has no good pixel, or SEP truncated the object.
     blended : bool array, shape (N,)
@@ -78,7 +75,6 @@ class Photometry:
     flux: np.ndarray
     flux_error: np.ndarray
     half_light_radius: np.ndarray
-    ellipticity: np.ndarray
     truncated: np.ndarray
     blended: np.ndarray
 
@@ -156,7 +152,6 @@ def measure(
     sep = require("sep", "sim")
     x, y, a, b = (getattr(found, name)[rows] for name in ("x", "y", "a", "b"))
     theta = np.clip(found.theta[rows], -np.pi / 2, np.pi / 2)
-    ellipticity = (a - b) / (a + b) * np.stack([np.cos(2 * theta), np.sin(2 * theta)])
     others = {"mask": mask, "segmap": found.segments, "seg_id": rows.astype(np.int32) + 1}
     radius, kron_flag = sep.kron_radius(found.combined, x, y, a, b, theta, 6.0, **others)
     radius = np.maximum(np.nan_to_num(radius) * _PHOT_AUTOPARAMS[0], 0.0)
@@ -181,7 +176,6 @@ def measure(
         flux,
         flux_error,
         half_light * PIXEL_SCALE,
-        ellipticity,
         _is_truncated(sep, found.flag[rows], flag | kron_flag),
         (found.flag[rows] & sep.OBJ_MERGED) > 0,
     )

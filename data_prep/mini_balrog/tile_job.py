@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from data_prep.mini_balrog.adaptive_moments import adaptive_ellipticity
 from data_prep.mini_balrog.detect import detect, measure
 from data_prep.mini_balrog.images import HALF_LIGHT_OF_FWHM, IMAGE_BANDS, fluxes
 from data_prep.mini_balrog.population import Sources
@@ -149,7 +150,7 @@ def _measure_matches(
         "flux": photometry.flux.T,
         "flux_error": photometry.flux_error.T,
         "radius": photometry.half_light_radius,
-        "meas_g": photometry.ellipticity.T,
+        "meas_g": adaptive_ellipticity(found, rows, image.mask).T,
     }
     flags = photometry.blended * np.int16(1) + photometry.truncated * np.int16(2)
     filled = {"detected": detected, "flags": np.zeros(len(x), np.int16)}
