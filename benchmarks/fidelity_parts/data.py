@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 SCHEMA = "des-y3-sof"
 FROZEN_CHECKSUMS = {
     SCHEMA: "9452e4865595c081aa462b9f831c13ab8b106239845ce08b860ad7b52741e32c",
-    "mini-balrog-shapes": "febdbe5a6a1669d5d8fd01065c7319bd93ee9fcf81bbc1642072aab2aff5df59",
+    "mini-balrog-shapes": "57682ef7e4ae7da09ae7ac9579703d4561d12903ad9252fcf828c6da9e4d7879",
 }
 # Nearly every injection has a parent of its own: rows that share one also share its size and shape,
 # which are no conditions, and with few parents even a perfect emulator differs from the test rows.

@@ -35,7 +35,7 @@ def adaptive_ellipticity(found: Detections, rows: np.ndarray, mask: np.ndarray) 
     -------
     float64 array, shape (2, N)
         g1 and g2, with |g| = (a - b) / (a + b); not corrected for the PSF. Those of the isophotal
-        moments where the fit fails (1 in 150, faint ones).
+        moments where the fit fails (8 in 1,000, faint ones).
     """
     a, b, theta = (getattr(found, name)[rows] for name in ("a", "b", "theta"))
     shapes: np.ndarray = (a - b) / (a + b) * np.stack([np.cos(2 * theta), np.sin(2 * theta)])
