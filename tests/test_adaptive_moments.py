@@ -96,8 +96,8 @@ def test_where_the_fit_fails_the_isophotal_moments_stand():
     nothing = replace(found, combined=np.zeros_like(found.combined))
     a, b, theta = (getattr(found, name)[row[0]] for name in ("a", "b", "theta"))
     expected = (a - b) / (a + b) * np.array([np.cos(2 * theta), np.sin(2 * theta)])
-    shape = adaptive_ellipticity(nothing, row, NO_MASK)[:, 0]
-    np.testing.assert_allclose(shape, expected)
+    for image, mask in ((nothing, NO_MASK), (found, ~NO_MASK)):
+        np.testing.assert_allclose(adaptive_ellipticity(image, row, mask)[:, 0], expected)
     assert np.hypot(*expected) > 0.1
 
 

@@ -37,17 +37,20 @@ def adaptive_ellipticity(found: Detections, rows: np.ndarray, mask: np.ndarray) 
         g1 and g2, with |g| = (a - b) / (a + b); not corrected for the PSF. Those of the isophotal
         moments where the fit fails (8 in 1,000, faint ones).
     """
+    galsim = require("galsim", "sim")
     a, b, theta = (getattr(found, name)[rows] for name in ("a", "b", "theta"))
     shapes: np.ndarray = (a - b) / (a + b) * np.stack([np.cos(2 * theta), np.sin(2 * theta)])
     for number, row in enumerate(rows):
-        fitted = _fit(found, int(row), mask)
-        if not fitted.error_message:
-            shapes[:, number] = fitted.observed_shape.g1, fitted.observed_shape.g2
+        try:
+            fitted = _fit(galsim, found, int(row), mask).observed_shape
+        except galsim.GalSimHSMError:
+            # No convergence, or no pixel with data.
+            continue
+        shapes[:, number] = fitted.g1, fitted.g2
     return shapes
 
 
-def _fit(found: Detections, row: int, mask: np.ndarray) -> Any:
-    galsim = require("galsim", "sim")
+def _fit(galsim: Any, found: Detections, row: int, mask: np.ndarray) -> Any:
     x, y, a, b = (float(getattr(found, name)[row]) for name in ("x", "y", "a", "b"))
     half = max(_LEAST_STAMP, round(_STAMP_AXES * a))
     left, low = (max(round(centre) - half, 0) for centre in (x, y))
@@ -60,5 +63,4 @@ def _fit(found: Detections, row: int, mask: np.ndarray) -> Any:
         badpix=galsim.ImageI(unusable.astype(np.int32), **corner),
         guess_sig=max(1.0, float(np.sqrt(a * b))),
         guess_centroid=galsim.PositionD(x, y),
-        strict=False,
     )

@@ -155,7 +155,8 @@ def measure(
     others = {"mask": mask, "segmap": found.segments, "seg_id": rows.astype(np.int32) + 1}
     radius, kron_flag = sep.kron_radius(found.combined, x, y, a, b, theta, 6.0, **others)
     radius = np.maximum(np.nan_to_num(radius) * _PHOT_AUTOPARAMS[0], 0.0)
-    # SExtractor's rule: no aperture smaller than a circle of the least radius.
+    # The rule of SEP's manual: no aperture smaller than a circle of the least radius. (SExtractor
+    # itself bounds the Kron factor.)
     small = radius * np.sqrt(a * b) < _PHOT_AUTOPARAMS[1]
     a, b = np.where(small, 1.0, a), np.where(small, 1.0, b)
     radius = np.where(small, _PHOT_AUTOPARAMS[1], radius)
