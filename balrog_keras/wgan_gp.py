@@ -11,6 +11,7 @@ import tensorflow as tf
 from balrog_keras.generator import Generator
 from balrog_keras.losses import energy_score_loss, gradient_penalty
 from balrog_keras.networks import Critic
+from balrog_keras.replicas import apply_gradients, repeat, rows_of_replica
 
 __all__ = ["ConditionalWGANGP"]
 
@@ -141,20 +142,16 @@ class ConditionalWGANGP(keras.Model):
         """The running means of what is logged, so that Keras resets them."""
         return list(self._means.values())
 
-    def _normal(self, step: Any, purpose: int, part: int, rows: Any) -> Any:
+    def _normal(self, step: Any, purpose: int, part: Any, rows: Any) -> Any:
         """Latents of this replica's rows, ``(rows, M)``."""
         shape = (rows, self.generator.num_outputs)
         return self._draw(tf.random.stateless_normal, shape, step, purpose, part)
 
-    def _draw(self, draw: Any, shape: tuple[Any, int], step: Any, purpose: int, part: int) -> Any:
+    def _draw(self, draw: Any, shape: tuple[Any, int], step: Any, purpose: int, part: Any) -> Any:
         """Rows of this replica of what `draw` gives for the whole batch."""
-        seed = tf.stack([tf.constant(self.seed, tf.int64), step * 65536 + purpose * 8192 + part])
-        count = _num_replicas()
-        # The same numbers as by default, quicker where XLA compiles it.
-        whole = draw((count * shape[0], shape[1]), seed, alg="philox")
-        if count == 1:
-            return whole
-        return whole[tf.distribute.get_replica_context().replica_id_in_sync_group :: count]
+        number = step * 65536 + purpose * 8192 + tf.cast(part, tf.int64)
+        seed = tf.stack([tf.constant(self.seed, tf.int64), number])
+        return rows_of_replica(draw, shape, seed)
 
     def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
         """Update the critic `critic_steps` times, then the generator and its average once.
@@ -175,18 +172,25 @@ class ConditionalWGANGP(keras.Model):
             reset (Keras resets at the start of each of its epochs).
         """
         step = tf.cast(self.optimizer.iterations, tf.int64)
-        parts = [tf.split(tensor, self.critic_steps) for tensor in data]
-        *before, (condition, measured) = zip(*parts, strict=True)
-        for part, (its_condition, real) in enumerate(before):
-            latent = self._normal(step, _LATENT, part, int(real.shape[0]))
-            fake = self.generator((its_condition, latent))
-            self._critic_step(its_condition, real, fake, step, part)
+        parts = [tf.reshape(each, (self.critic_steps, -1, each.shape[-1])) for each in data]
+        self._first_steps(*parts, step)
+        condition, measured = (each[-1] for each in parts)
         logs = self._last_steps(condition, measured, step)
         self._update_average(step)
         self._note_nonfinite(step, logs)
         for name, value in logs.items():
             self._means[name].update_state(value)
         return {name: mean.result() for name, mean in self._means.items()}
+
+    def _first_steps(self, conditions: Any, measured: Any, step: Any) -> None:
+        """All updates of the critic but the last."""
+
+        def update(part: Any) -> None:
+            condition, real = conditions[part], measured[part]
+            latent = self._normal(step, _LATENT, part, int(real.shape[0]))
+            self._critic_step(condition, real, self.generator((condition, latent)), step, part)
+
+        repeat(self.critic_steps - 1, update)
 
     def _last_steps(self, condition: Any, real: Any, step: Any) -> dict[str, Any]:
         """Last update of the critic and then that of the generator, both on the same draws."""
@@ -204,7 +208,7 @@ class ConditionalWGANGP(keras.Model):
                 loss += self.energy_score_weight * logs["energy_score"]
             if self.likelihood_weight:
                 loss -= self.likelihood_weight * likelihood
-        norm = self._apply(tape, loss, self.generator, self.optimizer)
+        norm = apply_gradients(tape, loss, self.generator, self.optimizer)
         return logs | {
             "generator_loss": loss,
             "log_likelihood": likelihood,
@@ -212,7 +216,7 @@ class ConditionalWGANGP(keras.Model):
         }
 
     def _critic_step(
-        self, condition: Any, real: Any, fake: Any, step: Any, part: int
+        self, condition: Any, real: Any, fake: Any, step: Any, part: Any
     ) -> dict[str, Any]:
         # Rows come shuffled, so the first ones are as good as any.
         some = math.ceil(self.gradient_penalty_fraction * int(real.shape[0]))
@@ -231,26 +235,13 @@ class ConditionalWGANGP(keras.Model):
                 self.gradient_penalty_side,
             )
             loss = self.gradient_penalty_weight * penalty - gap
-        norm = self._apply(tape, loss, self.critic, self.critic_optimizer)
+        norm = apply_gradients(tape, loss, self.critic, self.critic_optimizer)
         return {
             "critic_loss": loss,
             "critic_gap": gap,
             "gradient_penalty": penalty,
             "critic_gradient_norm": norm,
         }
-
-    @staticmethod
-    def _apply(tape: Any, loss: Any, network: Any, optimizer: Any) -> Any:
-        """Take one optimizer step; gives the norm of this replica's gradient."""
-        variables = network.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        norm = tf.linalg.global_norm(gradients)
-        count = _num_replicas()
-        if count > 1:
-            # The optimizer sums over replicas; the loss is the mean over the whole batch.
-            gradients = [gradient / count for gradient in gradients]
-        optimizer.apply(gradients, variables)
-        return norm
 
     def _update_average(self, step: Any) -> None:
         """Move the average towards the generator; the decay warms up (arXiv:1806.04498)."""
@@ -287,7 +278,3 @@ class ConditionalWGANGP(keras.Model):
         gap = tf.reduce_mean(self.critic((real, condition)))
         gap -= tf.reduce_mean(self.critic((first, condition)))
         return {"critic_gap": gap, "energy_score": energy_score_loss(first, second, real)}
-
-
-def _num_replicas() -> int:
-    return int(tf.distribute.get_strategy().num_replicas_in_sync)

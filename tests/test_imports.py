@@ -19,7 +19,7 @@ GRAPH_MODULES = {
     "differences",
     "detection_fit", "distribution", "domain", "export", "export_endpoints", "fitting", "generator",
     "generator_fit", "keyed_noise", "losses", "members", "monitor", "networks", "onnx_export",
-    "quick_draw", "splines", "streaming", "standardizer", "standardizer_fit",
+    "quick_draw", "replicas", "splines", "streaming", "standardizer", "standardizer_fit",
     "training", "training_data", "validation", "wgan_gp",
 }  # fmt: skip
 

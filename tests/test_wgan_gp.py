@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from balrog_keras.distribution import scope
 from balrog_keras.generator import Generator
 from balrog_keras.losses import energy_score_loss
 from balrog_keras.networks import Critic
@@ -40,6 +41,22 @@ def test_one_step_changes_every_weight_and_logs_finite_numbers(jit):
     assert all(np.isfinite(values).all() for values in history.history.values())
     assert gan.critic_optimizer.iterations.numpy() == 2
     assert gan.optimizer.iterations.numpy() == 1
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_loop_of_critic_updates_is_the_same_as_one_after_the_other(jit):
+    """Under a strategy the updates are not in a loop; the numbers must be those of one device."""
+
+    def trained(strategy):
+        with scope(strategy):
+            gan = _gan(jit=jit, critic_steps=4)
+        data = tf.data.Dataset.from_tensors(_data()).repeat(3)
+        gan.fit(data, epochs=1, shuffle=False, verbose=0)
+        return gan.critic.get_weights() + gan.generator.get_weights()
+
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    for looped, unrolled in zip(trained(None), trained(one), strict=True):
+        np.testing.assert_allclose(looped, unrolled, rtol=1e-4, atol=1e-5)
 
 
 def test_critic_step_lowers_the_loss_it_states():

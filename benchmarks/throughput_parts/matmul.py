@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from functools import cache
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -13,6 +14,9 @@ _SHAPE = re.compile(r"%?([\w.\-]+) = \w+\[([\d,]*)\]")
 _PRODUCT = re.compile(
     r"%?([\w.\-]+) = \w+\[[\d,]*\]\S* dot\(%?([\w.\-]+),.*?lhs_contracting_dims=\{([\d,]+)\}"
 )
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*?\{$(.*?)^\}", re.MULTILINE | re.DOTALL)
+_CALLED = re.compile(r"(?:calls|to_apply|body)=%?([\w.\-]+)")
+_LOOP = re.compile(r'body=%?([\w.\-]+),.*?"known_trip_count":\{"n":"(\d+)"\}')
 
 
 class Peak(NamedTuple):
@@ -47,10 +51,25 @@ def matmul_peak(batch: int) -> Peak:
 def flops_of_products(hlo: str) -> int:
     """Floating-point operations of all matrix products in the text of an XLA program.
 
-    A product costs two for each element of the result and each one summed over.
+    A product costs two for each element of the result and each one summed over. The body of a loop
+    counts as often as it runs.
     """
-    shapes = {name: [int(d) for d in dims.split(",") if d] for name, dims in _SHAPE.findall(hlo)}
+    bodies = {name: (entry, text) for entry, name, text in _COMPUTATION.findall(hlo)}
+
+    @cache
+    def of(name: str) -> int:
+        text = bodies[name][1]
+        runs = {body: int(count) for body, count in _LOOP.findall(text)}
+        called = (each for each in _CALLED.findall(text) if each in bodies)
+        return _products(text) + sum(runs.get(each, 1) * of(each) for each in called)
+
+    return of(next(name for name, (entry, _) in bodies.items() if entry))
+
+
+def _products(text: str) -> int:
+    """FLOP of the products in one computation."""
+    shapes = {name: [int(d) for d in dims.split(",") if d] for name, dims in _SHAPE.findall(text)}
     return sum(
         2 * math.prod(shapes[name]) * math.prod(shapes[left][int(d)] for d in summed.split(","))
-        for name, left, summed in _PRODUCT.findall(hlo)
+        for name, left, summed in _PRODUCT.findall(text)
     )
