@@ -8,12 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from balrog_keras.band_families import link_indices
 from balrog_keras.config import Settings
 from balrog_keras.generator import Generator
 from balrog_keras.networks import Critic
 from balrog_keras.wgan_gp import ConditionalWGANGP
+from data_prep.schema import Schema
 
-__all__ = ["Seeds", "averaging_adam", "build_gan", "cosine_adam"]
+__all__ = ["Seeds", "averaging_adam", "build_gan", "cosine_adam", "gan_of_schema"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def averaging_adam(rate: float, steps: int, weight_decay: float) -> Any:
     return optimizer
 
 
-def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> ConditionalWGANGP:
+def build_gan(
+    settings: Settings, num_conditions: int, num_measured: int, num_linked: int = 0
+) -> ConditionalWGANGP:
     """Generator, critic and their optimizers, built and compiled.
 
     Parameters
@@ -60,6 +64,8 @@ def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> Con
         Hyper-parameters.
     num_conditions, num_measured : int
         Columns of the condition and of the measured vector.
+    num_linked : int
+        How many of the measured columns are learned as differences.
 
     Returns
     -------
@@ -95,6 +101,7 @@ def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> Con
         energy_score_weight=settings.energy_score_weight,
         likelihood_weight=settings.likelihood_weight,
         ema_decay=settings.ema_decay,
+        num_linked=num_linked,
         seed=seeds.noise,
         name="gan",
     )
@@ -105,3 +112,9 @@ def build_gan(settings: Settings, num_conditions: int, num_measured: int) -> Con
         jit_compile=settings.xla,
     )
     return gan
+
+
+def gan_of_schema(settings: Settings, schema: Schema) -> ConditionalWGANGP:
+    """:func:`build_gan` for a schema's conditions and measured columns."""
+    linked = sum(link >= 0 for link in link_indices(schema))
+    return build_gan(settings, len(schema.condition_names), len(schema.measured_names), linked)

@@ -101,7 +101,7 @@ class Base:
         BalrogError
             Naming what differs.
         """
-        from balrog_keras.building import build_gan
+        from balrog_keras.building import gan_of_schema
         from balrog_keras.member_training import build_standardizer
 
         own = Schema.from_dict(self._description["schema"])
@@ -114,7 +114,7 @@ class Base:
                 f"--members must be at most the {available} of {self.directory}, found {members}"
             )
         configs = self._configs()
-        gan = build_gan(settings, len(schema.condition_names), len(schema.measured_names))
+        gan = gan_of_schema(settings, schema)
         for name, network in _networks(gan, build_standardizer(settings, schema)).items():
             # As the saved one was: JSON has no tuples.
             found = json.loads(json.dumps(network.get_config()))

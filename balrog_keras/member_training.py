@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from balrog_keras.building import Seeds, build_gan
+from balrog_keras.building import Seeds, gan_of_schema
 from balrog_keras.checkpoints import Checkpoints
 from balrog_keras.config import Settings
 from balrog_keras.distribution import is_chief, scope
@@ -108,7 +108,7 @@ def train_member(
     """
     schema = manifest.schema
     with scope(strategy):
-        gan = build_gan(settings, len(schema.condition_names), len(schema.measured_names))
+        gan = gan_of_schema(settings, schema)
     standardizer = build_standardizer(settings, schema)
     checkpoints = Checkpoints(run.checkpoints, gan, standardizer)
     resumed = checkpoints.restore()

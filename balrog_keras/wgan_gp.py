@@ -57,6 +57,10 @@ class ConditionalWGANGP(keras.Model):
         Weight of the negative log-likelihood in the generator's loss.
     ema_decay : float
         Decay of the moving average after warm-up.
+    num_linked : int
+        The last columns, of which critic and energy score see the arsinh: deviations of linked
+        columns (:class:`~balrog_keras.differences.Differences`) are of hundreds of scales in one
+        row of a thousand, and would have all their attention.
     seed : int
         Seed of the training noise.
     **kwargs
@@ -74,6 +78,7 @@ class ConditionalWGANGP(keras.Model):
         energy_score_weight: float = 0.5,
         likelihood_weight: float = 1.0,
         ema_decay: float = 0.998,
+        num_linked: int = 0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -84,7 +89,7 @@ class ConditionalWGANGP(keras.Model):
         self.gradient_penalty_side = gradient_penalty_side
         self.gradient_penalty_fraction = gradient_penalty_fraction
         self.energy_score_weight, self.likelihood_weight = energy_score_weight, likelihood_weight
-        self.ema_decay, self.seed = ema_decay, seed
+        self.ema_decay, self.num_linked, self.seed = ema_decay, num_linked, seed
         self.ema_generator = Generator.from_config({**generator.get_config(), "name": "ema"})
         self.ema_generator.build(generator.input_shapes)
         self.ema_generator.set_weights(generator.get_weights())
@@ -100,7 +105,7 @@ class ConditionalWGANGP(keras.Model):
         names = (
             "critic_steps", "gradient_penalty_weight", "gradient_penalty_side",
             "gradient_penalty_fraction", "energy_score_weight", "likelihood_weight", "ema_decay",
-            "seed",
+            "num_linked", "seed",
         )  # fmt: skip
         networks = {
             name: keras.saving.serialize_keras_object(getattr(self, name))
@@ -172,23 +177,32 @@ class ConditionalWGANGP(keras.Model):
             reset (Keras resets at the start of each of its epochs).
         """
         step = tf.cast(self.optimizer.iterations, tf.int64)
-        parts = [tf.reshape(each, (self.critic_steps, -1, each.shape[-1])) for each in data]
-        self._first_steps(*parts, step)
-        condition, measured = (each[-1] for each in parts)
-        logs = self._last_steps(condition, measured, step)
+        conditions, measured = (
+            tf.reshape(each, (self.critic_steps, -1, each.shape[-1])) for each in data
+        )
+        self._first_steps(conditions, measured, step)
+        logs = self._last_steps(conditions[-1], measured[-1], step)
         self._update_average(step)
         self._note_nonfinite(step, logs)
         for name, value in logs.items():
             self._means[name].update_state(value)
         return {name: mean.result() for name, mean in self._means.items()}
 
+    def _seen(self, rows: Any) -> Any:
+        """What critic and energy score see of standardized rows ``(N, M)``."""
+        if not self.num_linked:
+            return rows
+        count = self.generator.num_outputs - self.num_linked
+        return tf.concat([rows[:, :count], tf.asinh(rows[:, count:])], axis=1)
+
     def _first_steps(self, conditions: Any, measured: Any, step: Any) -> None:
         """All updates of the critic but the last."""
 
         def update(part: Any) -> None:
-            condition, real = conditions[part], measured[part]
+            condition, real = conditions[part], self._seen(measured[part])
             latent = self._normal(step, _LATENT, part, int(real.shape[0]))
-            self._critic_step(condition, real, self.generator((condition, latent)), step, part)
+            fake = self._seen(self.generator((condition, latent)))
+            self._critic_step(condition, real, fake, step, part)
 
         repeat(self.critic_steps - 1, update)
 
@@ -198,7 +212,8 @@ class ConditionalWGANGP(keras.Model):
         latent = self._normal(step, _GENERATOR_LATENT, 0, draws * int(real.shape[0]))
         with tf.GradientTape() as tape:
             fakes, likelihoods = self.generator.draw_and_score(condition, latent, real)
-            first, *others = tf.split(fakes, draws)
+            first, *others = tf.split(self._seen(fakes), draws)
+            real = self._seen(real)
             with tape.stop_recording():
                 logs = self._critic_step(condition, real, first, step, self.critic_steps - 1)
             likelihood = tf.reduce_mean(likelihoods)
@@ -274,7 +289,8 @@ class ConditionalWGANGP(keras.Model):
         # Step -1 is never trained on: evaluation noise is its own and the same every time.
         latent = self._normal(tf.constant(-1, tf.int64), _GENERATOR_LATENT, 0, 2 * rows)
         doubled = tf.concat([condition, condition], 0)
-        first, second = tf.split(self.ema_generator((doubled, latent)), 2)
+        first, second = tf.split(self._seen(self.ema_generator((doubled, latent))), 2)
+        real = self._seen(real)
         gap = tf.reduce_mean(self.critic((real, condition)))
         gap -= tf.reduce_mean(self.critic((first, condition)))
         return {"critic_gap": gap, "energy_score": energy_score_loss(first, second, real)}

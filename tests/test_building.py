@@ -2,8 +2,15 @@ import keras
 import numpy as np
 import pytest
 
-from balrog_keras.building import Seeds, averaging_adam, build_gan, cosine_adam
+from balrog_keras.building import (
+    Seeds,
+    averaging_adam,
+    build_gan,
+    cosine_adam,
+    gan_of_schema,
+)
 from balrog_keras.config import Settings
+from data_prep.preset import load_preset
 
 SMALL = {"width": 8, "depth": 1, "generator_width": 8, "generator_depth": 1, "xla": False}
 
@@ -71,3 +78,12 @@ def test_the_average_of_the_last_steps_is_what_is_left():
     left = model.get_weights()[0].item()
     assert min(seen[-300:]) < left < max(seen[-300:])
     assert abs(left - np.mean(seen[-300:])) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("preset", "shape", "linked"), [("mini-balrog", (9, 3), 0), ("mini-balrog-shapes", (12, 9), 2)]
+)
+def test_gan_of_a_schema_knows_its_columns(preset, shape, linked):
+    gan = gan_of_schema(Settings(**SMALL), load_preset(preset).schema)
+    assert (gan.generator.input_shapes[0][1], gan.generator.num_outputs) == shape
+    assert gan.num_linked == linked

@@ -70,12 +70,15 @@ def test_critic_step_lowers_the_loss_it_states():
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize(("energy", "likelihood"), [(0.0, 1.0), (0.5, 1.0), (0.5, 0.0)])
-def test_generator_gradient_is_that_of_its_stated_loss(energy, likelihood):
+@pytest.mark.parametrize(
+    ("energy", "likelihood", "linked"), [(0.0, 1.0, 0), (0.5, 1.0, 0), (0.5, 0.0, 0), (0.5, 1.0, 2)]
+)
+def test_generator_gradient_is_that_of_its_stated_loss(energy, likelihood, linked):
     """Nothing of the critic's update inside the tape may enter the generator's gradient."""
-    gan = _gan(energy_score_weight=energy, likelihood_weight=likelihood)
+    gan = _gan(energy_score_weight=energy, likelihood_weight=likelihood, num_linked=linked)
     gan.compile(keras.optimizers.SGD(1e-3), keras.optimizers.SGD(1e-3))
     condition, real = _data(512)
+    real *= np.where(np.arange(3) < 3 - linked, 1.0, 30.0)
     start = gan.generator.get_weights()
     logs = gan.train_step((condition, real))
     assert ("energy_score" in logs) == (energy > 0)
@@ -86,7 +89,8 @@ def test_generator_gradient_is_that_of_its_stated_loss(energy, likelihood):
     with tf.GradientTape() as tape:
         fakes = gan.generator((tf.concat([condition, condition], 0), latent))
         first, second = tf.split(fakes, 2)
-        loss = gan.energy_score_weight * energy_score_loss(first, second, real)
+        first, second, seen = (_compressed(each, linked) for each in (first, second, real))
+        loss = gan.energy_score_weight * energy_score_loss(first, second, seen)
         loss -= tf.reduce_mean(gan.critic((first, condition)))
         loss -= gan.likelihood_weight * tf.reduce_mean(
             gan.generator.log_likelihood(real, condition)
@@ -94,6 +98,11 @@ def test_generator_gradient_is_that_of_its_stated_loss(energy, likelihood):
     gradients = tape.gradient(loss, gan.generator.trainable_variables)
     for change, gradient in zip(moved, gradients, strict=True):
         np.testing.assert_allclose(change, -1e-3 * gradient, rtol=1e-3, atol=1e-7)
+
+
+def _compressed(rows, linked):
+    last = tf.range(3) >= 3 - linked
+    return tf.where(last, tf.asinh(rows), rows)
 
 
 def test_average_follows_the_warm_up():
