@@ -37,7 +37,8 @@ _FIRST_DEFAULTS: dict[str, Any] = {"members": 1, "detection": False, "endpoints"
 _KINDS: dict[str, type] = {
     "name": str, "label": str, "created": str, "command": str, "latent_dim": int, "members": int,
     "detection": bool, "domain": dict, "files": dict, "endpoints": dict, "in_domain": dict,
-    "map_patterns": dict, "settings": dict, "training_data": dict, "versions": dict,
+    "draw_bounds": dict, "map_patterns": dict, "settings": dict, "training_data": dict,
+    "versions": dict,
 }  # fmt: skip
 _JSON_NAMES = {str: "string", int: "integer", bool: "boolean", dict: "object"}
 

@@ -15,6 +15,7 @@ from balrog_keras.bundle import FORMAT_VERSION, MODEL_VERSION, checksums
 from balrog_keras.config import Settings
 from balrog_keras.domain import DomainModel
 from balrog_keras.domain_fit import FLAGGED_FRACTION
+from balrog_keras.draw_bounds import DrawBounds
 from balrog_keras.export_endpoints import EmulatorModule
 from balrog_keras.fine_tune import Base
 from balrog_keras.members import Member, TrainedMember
@@ -36,6 +37,7 @@ def export_emulator(
     domain: DomainModel,
     detection: Any = None,
     base: Base | None = None,
+    bounds: DrawBounds | None = None,
 ) -> Path:
     """Write ``saved_models/NAME``, whole or not at all; an older one is replaced.
 
@@ -57,6 +59,8 @@ def export_emulator(
         Exported with them.
     base : Base, optional
         The emulator that was fine-tuned.
+    bounds : DrawBounds, optional
+        What draws are kept within.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def export_emulator(
         If it cannot be written; an older bundle is untouched.
     """
     module = EmulatorModule(
-        [Member(member.generator, member.standardizer) for member in members],
+        [Member(member.generator, member.standardizer, bounds) for member in members],
         manifest.schema,
         domain,
         detection,
@@ -80,6 +84,8 @@ def export_emulator(
         "seeds": [member.seed for member in members],
         "detection": detection is not None,
     }
+    if bounds is not None:
+        description["draw_bounds"] = bounds.describe(manifest.schema)
     if base is not None:
         description["fine_tuned_from"] = base.provenance
     metrics = member_scores([member.scores for member in members])

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from balrog_keras.config import Settings
+from balrog_keras.draw_bounds import DrawBounds
 from balrog_keras.generator import Generator
 from balrog_keras.networks import Critic
 from balrog_keras.quick_draw import quick_measured
@@ -26,15 +27,20 @@ class Member(tf.Module):
         Maps standardized conditions and latents to standardized residuals.
     standardizer : Standardizer
         Fitted.
+    bounds : DrawBounds, optional
+        What draws are kept within; nothing by default.
     """
 
-    def __init__(self, generator: Generator, standardizer: Standardizer) -> None:
+    def __init__(
+        self, generator: Generator, standardizer: Standardizer, bounds: DrawBounds | None = None
+    ) -> None:
         super().__init__(name="member")
         self.generator, self.standardizer = generator, standardizer
+        self._bounds = bounds
 
     def measured(self, condition: Any, latent: Any) -> Any:
         """Measured columns ``(N, M)`` of conditions ``(N, C)``, both in physical units."""
-        return quick_measured(self.generator, self.standardizer, condition, latent)
+        return quick_measured(self.generator, self.standardizer, condition, latent, self._bounds)
 
 
 @dataclass(frozen=True)

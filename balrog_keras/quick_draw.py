@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from balrog_keras.activations import silu
 from balrog_keras.differences import Differences
+from balrog_keras.draw_bounds import DrawBounds, within
 from balrog_keras.generator import MAX_ARSINH, Generator, bounded_log_scale
 from balrog_keras.networks import MAX_LOG_SCALE, Perceptron
 from balrog_keras.splines import HALF_WIDTH, LEAST_SLOPE, num_parameters, positive
@@ -24,7 +25,11 @@ __all__ = ["quick_draw", "quick_measured"]
 
 
 def quick_measured(
-    generator: Generator, standardizer: Standardizer, condition: Any, latent: Any
+    generator: Generator,
+    standardizer: Standardizer,
+    condition: Any,
+    latent: Any,
+    bounds: DrawBounds | None = None,
 ) -> Any:
     """Measured columns: :meth:`Standardizer.destandardize` of what the generator gives.
 
@@ -38,6 +43,8 @@ def quick_measured(
         Physical units.
     latent : float32 tensor, shape (N, M)
         Standard normals.
+    bounds : DrawBounds, optional
+        What they are kept within.
 
     Returns
     -------
@@ -52,11 +59,16 @@ def quick_measured(
     if standardizer.differences is not None:
         drawn = standardizer.differences.ordered(drawn, axis=0)
     deviation = output[:columns] + tf.exp(log_scale) * drawn
-    measured = standardizer.residual_spread[:, None] * deviation
-    measured += standardizer.residual_median[:, None] + reference
+    residual = standardizer.residual_spread[:, None] * deviation
+    residual += standardizer.residual_median[:, None]
+    if bounds is not None:
+        least, most = bounds.residual
+        residual = within(residual, least[:, None], most[:, None], tf)
+    measured = residual + reference
     if standardizer.differences is not None:
         measured = tf.stack(_linked(standardizer.differences, standard, measured, drawn))
-    return restored(tf.transpose(measured), standardizer.measured_transforms, keras.ops)
+    measured = restored(tf.transpose(measured), standardizer.measured_transforms, keras.ops)
+    return measured if bounds is None else within(measured, bounds.value[0], bounds.value[1], tf)
 
 
 def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from balrog_keras.bundle import lacks
+from balrog_keras.draw_bounds import DrawBounds
 from balrog_keras.training_weights import WEIGHTS_DIRECTORY, read_weights, set_weights
 from data_prep.errors import BalrogError
 from data_prep.schema import Schema
@@ -39,7 +40,9 @@ def stored_members(bundle: Path, description: dict[str, Any]) -> list[Any]:
     from balrog_keras.members import Member
     from balrog_keras.standardizer import Standardizer
 
-    conditions = len(Schema.from_dict(description["schema"]).condition_names)
+    schema = Schema.from_dict(description["schema"])
+    conditions = len(schema.condition_names)
+    bounds = DrawBounds.of_description(schema, description.get("draw_bounds"))
     members = []
     for number in range(description["members"]):
         weights, configs = read_weights(bundle, f"member-{number}")
@@ -48,7 +51,7 @@ def stored_members(bundle: Path, description: dict[str, Any]) -> list[Any]:
         set_weights(generator, weights["generator"], bundle)
         standardizer = _network(Standardizer, "standardizer", configs, bundle)
         set_weights(standardizer, weights["standardizer"], bundle)
-        members.append(Member(generator, standardizer))
+        members.append(Member(generator, standardizer, bounds))
     return members
 
 

@@ -16,6 +16,7 @@ from balrog_keras.datasets import batches_in_epoch
 from balrog_keras.detection_fit import fit_detection
 from balrog_keras.distribution import is_chief, open_strategy, wait_for_all
 from balrog_keras.domain_fit import fit_domain
+from balrog_keras.draw_bounds import DrawBounds
 from balrog_keras.export import export_emulator
 from balrog_keras.file_errors import tensorflow_file_errors
 from balrog_keras.fine_tune import Base
@@ -132,14 +133,18 @@ def train(
                 model = None
                 if detection:
                     model = _fit_detection(Path(shards), manifest, settings, base, run)
+                sample = rows.training.sample()
                 domain = fit_domain(
-                    rows.training.sample()["condition"],
+                    sample["condition"],
                     rows.validation["condition"],
                     manifest.schema,
                     settings.seed,
                 )
+                bounds = DrawBounds.of_rows(
+                    manifest.schema, sample["condition"], sample["measured"]
+                )
                 export_emulator(
-                    destination, trained, manifest, settings, shards, domain, model, base
+                    destination, trained, manifest, settings, shards, domain, model, base, bounds
                 )
                 log_summary(trained, rows.counts, settings, run, destination, shards)
             wait_for_all(spread)

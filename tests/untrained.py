@@ -8,6 +8,7 @@ import numpy as np
 from balrog_keras.building import build_gan
 from balrog_keras.detection import DetectionModel
 from balrog_keras.domain import DomainModel
+from balrog_keras.draw_bounds import DrawBounds
 from balrog_keras.export import export_emulator
 from balrog_keras.members import TrainedMember
 from balrog_keras.standardizer import Standardizer
@@ -37,7 +38,9 @@ def export_untrained(destination, shards, settings, members=1, detection=False):
     one = np.ones(1), np.zeros((1, size)), np.eye(size)[None]
     transforms = ["identity"] * size
     domain = DomainModel(transforms, condition.mean(axis=0), condition.std(axis=0), *one)
-    return export_emulator(destination, trained, manifest, settings, shards, domain, model)
+    bounds = DrawBounds.of_rows(schema, condition, measured)
+    place = destination, trained, manifest, settings, shards
+    return export_emulator(*place, domain, model, bounds=bounds)
 
 
 def untrained_pair(tmp_path_factory, shards, settings):
