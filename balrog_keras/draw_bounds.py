@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from balrog_keras.residuals import residuals
-from data_prep.schema import Schema
+from balrog_keras.transforms import MAGNITUDES, transformed, transforms_of
+from data_prep.schema import Column, Schema
 
-__all__ = ["DrawBounds", "within"]
+__all__ = ["DrawBounds"]
 
 
 class DrawBounds(NamedTuple):
@@ -19,14 +21,15 @@ class DrawBounds(NamedTuple):
     Tails are long, and a map of latents to measured columns that nothing bounds would give one
     galaxy in millions a size of 10^19 arcsec2. A residual (transformed measured less the reference)
     can lie beyond those of the training rows, on either side, by as much as they span; a measured
-    value not beyond the schema's own limits, which no training row lies beyond.
+    value not beyond the schema's own limits, which no training row lies beyond. Those of magnitudes
+    are no limits of nature and are left out.
 
     Attributes
     ----------
     residual : float32 array, shape (2, M)
         Least and largest residual.
     value : float32 array, shape (2, M)
-        Least and largest measured value, physical units; infinite where the schema has no limit.
+        Least and largest transformed value; infinite where there is no limit.
     """
 
     residual: np.ndarray
@@ -50,14 +53,9 @@ class DrawBounds(NamedTuple):
 
     @classmethod
     def _of(cls, schema: Schema, residual: np.ndarray) -> DrawBounds:
-        limits = [
-            (
-                -np.inf if column.minimum is None else column.minimum,
-                np.inf if column.maximum is None else column.maximum,
-            )
-            for column in schema.measured
-        ]
-        return cls(residual.T.astype(np.float32), np.array(limits, np.float32).T)
+        limits = np.array([_limits(column) for column in schema.measured], np.float32).T
+        value = transformed(limits, transforms_of(schema.measured))
+        return cls(residual.T.astype(np.float32), value.astype(np.float32))
 
     def describe(self, schema: Schema) -> dict[str, list[float]]:
         """Least and largest residual by measured column, for emulator.json."""
@@ -65,20 +63,9 @@ class DrawBounds(NamedTuple):
         return dict(zip(schema.measured_names, pairs, strict=True))
 
 
-def within(values: Any, least: np.ndarray, most: np.ndarray, ops: Any = np) -> Any:
-    """Values kept from `least` to `most`; NaN stays NaN, which a minimum and a maximum may lose.
-
-    Parameters
-    ----------
-    values : array or tensor
-        Any.
-    least, most : float32 array
-        Of a shape that broadcasts.
-    ops : module
-        ``numpy`` or ``tensorflow``.
-
-    Returns
-    -------
-    array or tensor, of the shape of `values`
-    """
-    return ops.where(values < least, least, ops.where(values > most, most, values))
+def _limits(column: Column) -> tuple[float, float]:
+    """Least and largest value, physical units."""
+    least, most = column.minimum, column.maximum
+    if column.unit in MAGNITUDES:
+        least = most = None
+    return -math.inf if least is None else least, math.inf if most is None else most

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from balrog_keras.activations import silu
 from balrog_keras.differences import Differences
-from balrog_keras.draw_bounds import DrawBounds, within
+from balrog_keras.draw_bounds import DrawBounds
 from balrog_keras.generator import MAX_ARSINH, Generator, bounded_log_scale
 from balrog_keras.networks import MAX_LOG_SCALE, Perceptron
 from balrog_keras.splines import HALF_WIDTH, LEAST_SLOPE, num_parameters, positive
@@ -62,13 +62,18 @@ def quick_measured(
     residual = standardizer.residual_spread[:, None] * deviation
     residual += standardizer.residual_median[:, None]
     if bounds is not None:
-        least, most = bounds.residual
-        residual = within(residual, least[:, None], most[:, None], tf)
+        residual = _clipped(residual, bounds.residual)
     measured = residual + reference
     if standardizer.differences is not None:
         measured = tf.stack(_linked(standardizer.differences, standard, measured, drawn))
-    measured = restored(tf.transpose(measured), standardizer.measured_transforms, keras.ops)
-    return measured if bounds is None else within(measured, bounds.value[0], bounds.value[1], tf)
+    if bounds is not None and np.isfinite(bounds.value).any():
+        measured = _clipped(measured, bounds.value)
+    return restored(tf.transpose(measured), standardizer.measured_transforms, keras.ops)
+
+
+def _clipped(rows: Any, ends: np.ndarray) -> Any:
+    """Columns ``(M, N)`` between `ends`, ``(2, M)``; NaN stays."""
+    return tf.clip_by_value(rows, ends[0][:, None], ends[1][:, None])
 
 
 def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
