@@ -12,6 +12,7 @@ from balrog_keras.band_families import link_indices
 from balrog_keras.config import Settings
 from balrog_keras.generator import Generator
 from balrog_keras.networks import Critic
+from balrog_keras.transforms import reference_indices
 from balrog_keras.wgan_gp import ConditionalWGANGP
 from data_prep.schema import Schema
 
@@ -54,7 +55,11 @@ def averaging_adam(rate: float, steps: int, weight_decay: float) -> Any:
 
 
 def build_gan(
-    settings: Settings, num_conditions: int, num_measured: int, num_linked: int = 0
+    settings: Settings,
+    num_conditions: int,
+    num_measured: int,
+    num_linked: int = 0,
+    sees_residuals: bool = False,
 ) -> ConditionalWGANGP:
     """Generator, critic and their optimizers, built and compiled.
 
@@ -66,6 +71,8 @@ def build_gan(
         Columns of the condition and of the measured vector.
     num_linked : int
         How many of the measured columns are learned as differences.
+    sees_residuals : bool
+        Whether the generator's conditioners take residuals.
 
     Returns
     -------
@@ -79,10 +86,12 @@ def build_gan(
         depth=settings.generator_depth,
         activation=settings.generator_activation,
         bins=settings.spline_bins,
+        sees_residuals=sees_residuals,
         seed=seeds.generator,
         name="generator",
     )
-    generator.build(((None, num_conditions), (None, num_measured)))
+    scales = 2 * num_measured if sees_residuals else 0
+    generator.build(((None, num_conditions + scales), (None, num_measured)))
     critic = Critic(
         width=settings.width,
         depth=settings.depth,
@@ -116,5 +125,10 @@ def build_gan(
 
 def gan_of_schema(settings: Settings, schema: Schema) -> ConditionalWGANGP:
     """:func:`build_gan` for a schema's conditions and measured columns."""
-    linked = sum(link >= 0 for link in link_indices(schema))
-    return build_gan(settings, len(schema.condition_names), len(schema.measured_names), linked)
+    return build_gan(
+        settings,
+        len(schema.condition_names),
+        len(schema.measured_names),
+        num_linked=sum(link >= 0 for link in link_indices(schema)),
+        sees_residuals=min(reference_indices(schema)) < 0,
+    )

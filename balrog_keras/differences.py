@@ -110,8 +110,29 @@ class Differences(keras.Model):
         """
         location, log_scale = keras.ops.split(self.network((condition,)), 2, axis=-1)
         of_differences = (self.residual(values) - location) * keras.ops.exp(-log_scale)
-        others = keras.ops.take(deviations, self.order[: -len(self.linked)], axis=-1)
-        return keras.ops.concatenate([others, of_differences], axis=-1)
+        return self.linked_last(deviations, of_differences)
+
+    def linked_last(self, columns: Any, of_differences: Any, axis: int = -1) -> Any:
+        """Those of the measured columns that are not linked, then what is of the differences."""
+        others = keras.ops.take(columns, self.order[: -len(self.linked)], axis=axis)
+        return keras.ops.concatenate([others, of_differences], axis=axis)
+
+    def context(self, condition: Any, parts: list[Any]) -> list[Any]:
+        """Locations and log scales ``(N, M)``, those of the differences last.
+
+        Parameters
+        ----------
+        condition : float32 tensor, shape (N, num_conditions)
+            Standardized.
+        parts : list of two float32 tensors, shape (N, M)
+            Locations and log scales of the columns themselves.
+
+        Returns
+        -------
+        list of two float32 tensors, shape (N, M)
+        """
+        own = keras.ops.split(self.network((condition,)), 2, axis=-1)
+        return [self.linked_last(*pair) for pair in zip(parts, own, strict=True)]
 
     def ordered(self, standardized: Any, axis: int = -1) -> Any:
         """Standardized residuals in the order of the measured columns."""
@@ -133,18 +154,18 @@ class Differences(keras.Model):
         float32 tensor, shape (..., N, M)
             `values` with the linked columns.
         """
-        network = keras.ops.unstack(self.network((condition,)), axis=-1)
-        columns = [keras.ops.unstack(each, axis=-1) for each in (values, standardized)]
-        return keras.ops.stack(self.restored_columns(network, *columns), axis=-1)
+        location, log_scale = keras.ops.split(self.network((condition,)), 2, axis=-1)
+        parts = location, keras.ops.exp(log_scale), values, standardized
+        columns = [keras.ops.unstack(each, axis=-1) for each in parts]
+        return keras.ops.stack(self.restored_columns(*columns), axis=-1)
 
     def restored_columns(
-        self, network: list[Any], values: list[Any], standardized: list[Any]
+        self, location: list[Any], scale: list[Any], values: list[Any], standardized: list[Any]
     ) -> list[Any]:
-        """:meth:`restore` column by column; `network` is what it gives, 2 L columns."""
-        values, count = list(values), len(self.linked)
+        """:meth:`restore` column by column; `location` and `scale` are those of differences."""
+        values = list(values)
         for place, column in enumerate(self.linked):
-            location, log_scale = network[place], network[count + place]
-            deviation = location + keras.ops.exp(log_scale) * standardized[column]
+            deviation = location[place] + scale[place] * standardized[column]
             difference = self.median[place] + self.spread[place] * deviation
             bounded = keras.ops.clip(difference, self.least[place], self.most[place])
             values[column] = values[self.links[column]] + bounded

@@ -23,6 +23,14 @@ _RATES = ("generator_learning_rate", "critic_learning_rate")
 _PARTS = ("generator", "critic", "standardizer")
 # What a network's configuration says besides its shape.
 _NOT_SHAPE = ("name", "seed", "trainable", "dtype")
+_NO_RESIDUALS = "did not show its generator the residuals of the columns before, as this one does"
+# What configurations of earlier versions do not have, as a version is said to be that wrote one.
+_NEWER = {
+    "links": "did not learn columns as differences from each other, which its flux errors or their "
+    "like now are",
+    "sees_residuals": _NO_RESIDUALS,
+    "gives_scales": _NO_RESIDUALS,
+}
 
 
 def tuned_defaults(directory: Path) -> dict[str, Any]:
@@ -120,11 +128,10 @@ class Base:
             found = json.loads(json.dumps(network.get_config()))
             for key in sorted((configs[name].keys() | found.keys()) - set(_NOT_SHAPE)):
                 before, now = configs[name].get(key), found.get(key)
-                if key == "links" and before != now:
+                if key in _NEWER and before != now:
                     raise BalrogError(
-                        f"{self.directory} was trained by a version that did not learn columns as "
-                        "differences from each other, which its flux errors or their like now "
-                        "are: train an emulator anew"
+                        f"{self.directory} was trained by a version that {_NEWER[key]}: train an "
+                        "emulator anew"
                     )
                 if before != now:
                     raise _other_network(self.directory, f"{key} of its {name}", before, now)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from balrog_keras.networks import MAX_LOG_SCALE, Perceptron
+from balrog_keras.networks import Perceptron
 from balrog_keras.splines import identity_parameters, num_parameters, spline_of
+from balrog_keras.triangular_map import (
+    MAX_ARSINH,
+    Given,
+    bounded_log_scale,
+    compress,
+    log_density,
+    num_regressors,
+    seen_residuals,
+)
 
-__all__ = ["MAX_ARSINH", "Generator", "bounded_log_scale"]
+__all__ = ["Generator"]
 
-# sinh of more overflows nothing, and no measured value is e**20 scales from its location.
-MAX_ARSINH = 20.0
 # What the conditioners' numbers mean; weights fitted to another map are of no use in this one.
 _MAP = "regression on the columns before, squareplus splines"
 # The conditioners start close to nothing, so that the first draws are the latents themselves.
@@ -42,7 +48,10 @@ class Generator(keras.Model):
 
     Called on ``(condition, latent)``, standardized conditions ``(batch, num_conditions)`` and
     standard-normal latents ``(batch, num_outputs)``, both float32; gives standardized residuals
-    ``(batch, num_outputs)``, one per measured column.
+    ``(batch, num_outputs)``, one per measured column. With `sees_residuals` the condition is what
+    :meth:`~balrog_keras.standardizer.Standardizer.context` gives, and a conditioner takes the
+    residuals of the columns before too, in units that are those of all rows: what a galaxy of that
+    much measured flux is like is then known without undoing each row's own location and scale.
 
     Parameters
     ----------
@@ -54,6 +63,8 @@ class Generator(keras.Model):
         Keras' name of the hidden layers' activation.
     bins : int
         Bins of each spline; even.
+    sees_residuals : bool
+        Whether conditioners take residuals.
     seed : int
         Seed of the initial weights.
     **kwargs
@@ -74,12 +85,14 @@ class Generator(keras.Model):
         depth: int = 3,
         activation: str = "silu",
         bins: int = 8,
+        sees_residuals: bool = False,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.num_outputs, self.width, self.depth = num_outputs, width, depth
         self.activation, self.bins, self.seed = activation, bins, seed
+        self.sees_residuals = sees_residuals
         self.conditioners = [
             Perceptron(
                 num_parameters(bins) + num_regressors(j), width, depth, activation,
@@ -92,13 +105,18 @@ class Generator(keras.Model):
 
     def build(self, input_shape: Any) -> None:
         """Create all weights; `input_shape` is that of the condition and of the latents."""
-        num_conditions = input_shape[0][-1]
-        self.input_shapes = ((None, num_conditions), (None, self.num_outputs))
+        self.input_shapes = ((None, input_shape[0][-1]), (None, self.num_outputs))
         for j, conditioner in enumerate(self.conditioners):
-            conditioner.build(((None, num_conditions), (None, j)))
+            residuals = 2 * j if self.sees_residuals else 0
+            conditioner.build(((None, self.num_conditions), (None, j), (None, residuals)))
             kernel = conditioner.head.kernel
             kernel.assign(_HEAD_SCALE * kernel)
         self.built = True
+
+    @property
+    def num_conditions(self) -> int:
+        """Columns of the condition but for locations and scales."""
+        return self.input_shapes[0][1] - (2 * self.num_outputs if self.sees_residuals else 0)
 
     def call(self, inputs: tuple[Any, Any]) -> Any:
         """Map ``(condition, latent)`` to ``(batch, num_outputs)``."""
@@ -127,7 +145,7 @@ class Generator(keras.Model):
         float32 tensor, shape (batch,)
             Density per unit of standardized residual.
         """
-        return _log_density(*self.inverse(measured, condition))
+        return log_density(*self.inverse(measured, condition))
 
     def inverse(self, measured: Any, condition: Any) -> tuple[Any, Any]:
         """Latents that give measured rows.
@@ -150,7 +168,7 @@ class Generator(keras.Model):
         stretch = 0.0
         for j, column in enumerate(columns):
             given = self._conditioned(j, condition, compressed, columns[:j])
-            value, its_stretch = _compress(given, column)
+            value, its_stretch = compress(given, column)
             compressed.append(value)
             splines.append(given.spline)
             stretch += its_stretch
@@ -193,20 +211,20 @@ class Generator(keras.Model):
                 columns = [tf.concat(pair, 0) for pair in zip(drawn, truth[:j], strict=True)]
                 given = self._conditioned(j, everywhere, together, columns)
                 parts = (tf.split(part, [draws * rows, rows]) for part in given)
-                of_draws, of_truth = (_Given(*part) for part in zip(*parts, strict=True))
+                of_draws, of_truth = (Given(*part) for part in zip(*parts, strict=True))
             else:
                 of_truth = self._conditioned(0, condition, [], [])
-                of_draws = _Given(*(tf.concat([part] * draws, 0) for part in of_truth))
+                of_draws = Given(*(tf.concat([part] * draws, 0) for part in of_truth))
             value, column = self._draw(of_draws, each)
-            true_value, its_stretch = _compress(of_truth, truth[j])
+            true_value, its_stretch = compress(of_truth, truth[j])
             drawn.append(column)
             compressed.append((value, true_value))
             splines.append(of_truth.spline)
             stretch += its_stretch
         of_measured = self._latents(splines, [pair[1] for pair in compressed], stretch)
-        return tf.stack(drawn, axis=1), _log_density(*of_measured)
+        return tf.stack(drawn, axis=1), log_density(*of_measured)
 
-    def _draw(self, given: _Given, latent: Any) -> tuple[Any, Any]:
+    def _draw(self, given: Given, latent: Any) -> tuple[Any, Any]:
         """The column's v, and the column itself, from its latents."""
         value = spline_of(given.spline, self.bins)(latent)
         value = tf.clip_by_value(value, -MAX_ARSINH, MAX_ARSINH)
@@ -224,30 +242,40 @@ class Generator(keras.Model):
 
     def _conditioned(
         self, j: int, condition: Any, compressed: list[Any], columns: list[Any]
-    ) -> _Given:
-        output = self.conditioners[j](self.conditioner_inputs(condition, compressed))
+    ) -> Given:
+        output = self.conditioners[j](self._inputs(condition, compressed, columns))
         output += self.start(j)
         if not j:
             zero = tf.zeros_like(output[:, 0])
-            return _Given(output, zero, zero)
+            return Given(output, zero, zero)
         # The gradient of a split is one operation, that of slices several.
         spline, factors, raw = tf.split(output, [num_parameters(self.bins), j, 1], axis=1)
         shift = tf.reduce_sum(factors * tf.stack(columns, axis=1), axis=1)
-        return _Given(spline, shift, bounded_log_scale(raw[:, 0]))
+        return Given(spline, shift, bounded_log_scale(raw[:, 0]))
 
     def start(self, j: int) -> np.ndarray:
         """What a conditioner's output is added to: the identity, of no column but its own."""
         return np.append(self._identity, np.zeros(num_regressors(j), "float32"))
 
-    @staticmethod
-    def conditioner_inputs(condition: Any, before: list[Any]) -> tuple[Any, ...]:
-        """What a conditioner takes; `before` has v of the columns before its own."""
-        return (condition, tf.stack(before, axis=1)) if before else (condition,)
+    def _inputs(self, condition: Any, before: list[Any], columns: list[Any]) -> tuple[Any, ...]:
+        """What a conditioner takes; `before` has v of the `columns` before its own."""
+        if self.sees_residuals:
+            count = self.num_outputs
+            condition, *scales = tf.split(condition, [self.num_conditions, count, count], axis=1)
+        if not before:
+            return (condition,)
+        if not self.sees_residuals:
+            return condition, tf.stack(before, axis=1)
+        location, log_scale = (each[:, : len(before)] for each in scales)
+        residuals = location + tf.exp(log_scale) * tf.stack(columns, axis=1)
+        return condition, tf.stack(before, axis=1), seen_residuals(residuals)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this network."""
         names = ("num_outputs", "width", "depth", "activation", "bins", "seed")
         own = {name: getattr(self, name) for name in names}
+        # As versions before this input wrote it.
+        own |= {"sees_residuals": True} if self.sees_residuals else {}
         return {**super().get_config(), "map": _MAP, **own}
 
     @classmethod
@@ -257,33 +285,3 @@ class Generator(keras.Model):
         if config.pop("map", None) != _MAP:
             raise ValueError("its map is that of an earlier version")
         return cls(**config)
-
-
-class _Given(NamedTuple):
-    """What a conditioner gives for one column of N rows."""
-
-    spline: Any  # parameters, (N, num_parameters)
-    shift: Any  # the part that the columns before give, (N,)
-    log_scale: Any  # ln b, (N,)
-
-
-def _compress(given: _Given, column: Any) -> tuple[Any, Any]:
-    """The measured column's v, and minus the natural log of its slope in the column."""
-    innovation = tf.exp(-given.log_scale) * (column - given.shift)
-    return tf.asinh(innovation), 0.5 * tf.math.log1p(tf.square(innovation)) + given.log_scale
-
-
-def _log_density(latent: Any, log_slope: Any) -> Any:
-    """Natural log of the density of rows, from what :meth:`Generator.inverse` gives."""
-    terms = 0.5 * tf.square(latent) + 0.5 * math.log(2.0 * math.pi)
-    return -tf.reduce_sum(terms, axis=1) - log_slope
-
-
-def num_regressors(j: int) -> int:
-    """Numbers of column j's conditioner beside its spline's: one per column before, and ln b."""
-    return j + 1 if j else 0
-
-
-def bounded_log_scale(raw: Any) -> Any:
-    """Natural log of b, from what a conditioner gives."""
-    return MAX_LOG_SCALE * tf.tanh(raw * (1.0 / MAX_LOG_SCALE))

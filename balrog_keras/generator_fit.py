@@ -59,7 +59,7 @@ def fit_generator(
     started = time.monotonic()
     rows = {
         name: (
-            np.asarray(standardizer.standardize_condition(split["condition"])),
+            np.asarray(standardizer.context(split["condition"])),
             np.asarray(standardizer.standardize(split["condition"], split["measured"])),
         )
         for name, split in (("train", train), ("validation", validation))

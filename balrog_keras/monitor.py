@@ -59,8 +59,7 @@ class Monitor(keras.callbacks.Callback):
         """Start the clock; write what does not change: graph, arrangement of charts, settings."""
         self._interval = self._step, time.monotonic()
         with self.writer.as_default():
-            conditions = self.validate.validator.condition.shape[1]
-            tf.summary.graph(networks_graph(self.model, conditions))
+            tf.summary.graph(networks_graph(self.model))
             write_layout()
             if self.settings is not None:
                 text = json.dumps(self.settings.to_dict(), indent=4)

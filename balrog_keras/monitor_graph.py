@@ -8,15 +8,13 @@ from typing import Any
 __all__ = ["networks_graph"]
 
 
-def networks_graph(gan: Any, num_conditions: int) -> Any:
+def networks_graph(gan: Any) -> Any:
     """Generator and critic, one behind the other.
 
     Parameters
     ----------
     gan : ConditionalWGANGP
         Holds both.
-    num_conditions : int
-        Length of the condition.
 
     Returns
     -------
@@ -28,11 +26,14 @@ def networks_graph(gan: Any, num_conditions: int) -> Any:
 
     @tf.function(autograph=False)
     def networks(condition: Any, latent: Any) -> Any:
-        return gan.critic((gan.generator((condition, latent)), condition))
+        standard = condition[:, : gan.generator.num_conditions]
+        return gan.critic((gan.generator((condition, latent)), standard))
 
     graph = networks.get_concrete_function(
-        tf.TensorSpec((None, num_conditions), tf.float32, name="condition"),
-        tf.TensorSpec((None, gan.generator.num_outputs), tf.float32, name="latent"),
+        *(
+            tf.TensorSpec(shape, tf.float32, name=name)
+            for shape, name in zip(gan.generator.input_shapes, ("condition", "latent"), strict=True)
+        ),
     ).graph.as_graph_def()
     parts = [*_parts(gan.generator), *_parts(gan.critic)]
     # Keras opens each scope twice, and TensorFlow tells the second from the first.

@@ -13,13 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from balrog_keras.activations import silu
-from balrog_keras.differences import Differences
 from balrog_keras.draw_bounds import DrawBounds
-from balrog_keras.generator import MAX_ARSINH, Generator, bounded_log_scale
+from balrog_keras.generator import Generator
 from balrog_keras.networks import MAX_LOG_SCALE, Perceptron
 from balrog_keras.splines import HALF_WIDTH, LEAST_SLOPE, num_parameters, positive
 from balrog_keras.standardizer import Standardizer
 from balrog_keras.transforms import restored
+from balrog_keras.triangular_map import MAX_ARSINH, bounded_log_scale, seen_residuals
 
 __all__ = ["quick_draw", "quick_measured"]
 
@@ -55,17 +55,27 @@ def quick_measured(
     network, columns = standardizer.location_scale_network, generator.num_outputs
     output = _output_rows(network, (standard,), network.head.bias)
     log_scale = MAX_LOG_SCALE * tf.tanh(output[columns:] * (1.0 / MAX_LOG_SCALE))
-    drawn = quick_draw(generator, standard, latent)
-    if standardizer.differences is not None:
-        drawn = standardizer.differences.ordered(drawn, axis=0)
-    deviation = output[:columns] + tf.exp(log_scale) * drawn
+    location, scale = output[:columns], tf.exp(log_scale)
+    differences = standardizer.differences
+    if differences is None:
+        drawn = quick_draw(generator, standard, latent, location, scale)
+    else:
+        own = _output_rows(differences.network, (standard,), differences.network.head.bias)
+        own_location, raw = tf.split(own, 2)
+        own_scale = tf.exp(MAX_LOG_SCALE * tf.tanh(raw * (1.0 / MAX_LOG_SCALE)))
+        pairs = (location, own_location), (scale, own_scale)
+        scales = (differences.linked_last(*pair, axis=0) for pair in pairs)
+        drawn = quick_draw(generator, standard, latent, *scales)
+        drawn = differences.ordered(drawn, axis=0)
+    deviation = location + scale * drawn
     residual = standardizer.residual_spread[:, None] * deviation
     residual += standardizer.residual_median[:, None]
     if bounds is not None:
         residual = _clipped(residual, bounds.residual)
     measured = residual + reference
-    if standardizer.differences is not None:
-        measured = tf.stack(_linked(standardizer.differences, standard, measured, drawn))
+    if differences is not None:
+        rows = [tf.unstack(each) for each in (own_location, own_scale, measured, drawn)]
+        measured = tf.stack(differences.restored_columns(*rows))
     if bounds is not None and np.isfinite(bounds.value).any():
         measured = _clipped(measured, bounds.value)
     return restored(tf.transpose(measured), standardizer.measured_transforms, keras.ops)
@@ -76,7 +86,9 @@ def _clipped(rows: Any, ends: np.ndarray) -> Any:
     return tf.clip_by_value(rows, ends[0][:, None], ends[1][:, None])
 
 
-def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
+def quick_draw(
+    generator: Generator, condition: Any, latent: Any, location: Any = None, scale: Any = None
+) -> Any:
     """What the generator gives, to rounding, with rows and columns exchanged.
 
     Parameters
@@ -87,6 +99,8 @@ def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
         Standardized.
     latent : float32 tensor, shape (N, M)
         Standard normals.
+    location, scale : float32 tensors, shape (M, N), optional
+        Of the standardized columns, for a generator that sees residuals.
 
     Returns
     -------
@@ -95,9 +109,11 @@ def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
     """
     compressed: list[Any] = []
     columns: list[Any] = []
+    seen: list[list[Any]] = [[], []]
     for j, each in enumerate(tf.unstack(tf.transpose(latent))):
         network = generator.conditioners[j]
-        inputs = generator.conditioner_inputs(condition, compressed)
+        before = [*compressed, *seen[0], *seen[1]]
+        inputs = (condition, tf.stack(before, axis=1)) if before else (condition,)
         parameters = _output_rows(network, inputs, network.head.bias + generator.start(j))
         own = num_parameters(generator.bins)
         value = _spline_value(parameters[:own], generator.bins, each)
@@ -109,16 +125,12 @@ def quick_draw(generator: Generator, condition: Any, latent: Any) -> Any:
         if j:
             column += tf.reduce_sum(parameters[own:-1] * tf.stack(columns), axis=0)
         columns.append(column)
+        if generator.sees_residuals:
+            residual = location[j] + scale[j] * column
+            pair = tf.unstack(seen_residuals(residual[None], axis=0))
+            for kind, values in zip(seen, pair, strict=True):
+                kind.append(values)
     return tf.stack(columns)
-
-
-def _linked(differences: Differences, standard: Any, measured: Any, drawn: Any) -> list[Any]:
-    """Columns ``(M, N)`` with the linked ones, as :meth:`Differences.restore` gives them."""
-    output = _output_rows(differences.network, (standard,), differences.network.head.bias)
-    location, raw = tf.split(output, 2)
-    log_scale = MAX_LOG_SCALE * tf.tanh(raw * (1.0 / MAX_LOG_SCALE))
-    rows = [tf.unstack(each) for each in (tf.concat([location, log_scale], 0), measured, drawn)]
-    return differences.restored_columns(*rows)
 
 
 def _output_rows(network: Perceptron, inputs: tuple[Any, ...], bias: Any) -> Any:

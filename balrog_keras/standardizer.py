@@ -71,6 +71,8 @@ class Standardizer(keras.Model):
     links : list of int, optional
         For each measured column the index of the earlier measured column that it is linked to, or
         -1 for none, as those that have a reference must; none by default.
+    gives_scales : bool
+        Whether :meth:`context` has locations and scales, for a generator that sees residuals.
     **kwargs
         Passed to :class:`keras.Model`.
     """
@@ -85,6 +87,7 @@ class Standardizer(keras.Model):
         depth: int = 3,
         seed: int = 0,
         links: list[int] | None = None,
+        gives_scales: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -93,6 +96,7 @@ class Standardizer(keras.Model):
         self.measured_transforms = measured_transforms or ["identity"] * len(reference)
         self.width, self.depth, self.seed = width, depth, seed
         self.links = list(links or [-1] * len(reference))
+        self.gives_scales = gives_scales
         self.location_scale_network = LocationScale(
             2 * len(reference), width, depth, seed=seed, name="location_scale"
         )
@@ -116,16 +120,18 @@ class Standardizer(keras.Model):
         cls, schema: Schema, width: int = 128, depth: int = 3, seed: int = 0
     ) -> Standardizer:
         """Standardizer with the columns and references of a schema."""
-        conditions = schema.truth + schema.survey
+        conditions, references = schema.truth + schema.survey, reference_indices(schema)
         return cls(
             len(conditions),
-            reference_indices(schema),
+            references,
             transforms_of(conditions),
             transforms_of(schema.measured),
             width,
             depth,
             seed,
             link_indices(schema),
+            # The generator sees residuals where a column has none of its own.
+            gives_scales=min(references) < 0,
             name="standardizer",
         )
 
@@ -141,7 +147,8 @@ class Standardizer(keras.Model):
         own = {name: getattr(self, name) for name in names}
         # As versions before links wrote it, so that their emulators are fine-tuned.
         links = {} if self.differences is None else {"links": self.links}
-        return {**super().get_config(), **own, **links}
+        scales = {"gives_scales": True} if self.gives_scales else {}
+        return {**super().get_config(), **own, **links, **scales}
 
     def adapt(self, condition: np.ndarray, measured: np.ndarray) -> None:
         """Set means and spreads from training rows; columns that do not vary get scale 1.
@@ -174,6 +181,28 @@ class Standardizer(keras.Model):
 
     def _transformed_condition(self, condition: Any) -> Any:
         return transformed(condition, self.condition_transforms, keras.ops)
+
+    @property
+    def context_size(self) -> int:
+        """Columns of :meth:`context`."""
+        return self.num_conditions + (2 * len(self.reference) if self.gives_scales else 0)
+
+    def context(self, condition: Any) -> Any:
+        """What the generator takes of physical conditions ``(N, C)``.
+
+        Returns
+        -------
+        float32 tensor, shape (N, C) or (N, C + 2 M)
+            Standardized conditions, and with `gives_scales` locations and natural logs of scales
+            of the columns in the order of :meth:`standardize`, in global spreads.
+        """
+        standard = self.standardize_condition(condition)
+        if not self.gives_scales:
+            return standard
+        parts = keras.ops.split(self.location_scale_network((standard,)), 2, axis=-1)
+        if self.differences is not None:
+            parts = self.differences.context(standard, parts)
+        return keras.ops.concatenate([standard, *parts], axis=-1)
 
     def transformed_measured(self, measured: Any) -> Any:
         """Measured columns ``(N, M)``, physical units, by their transforms."""

@@ -41,16 +41,15 @@ def stored_members(bundle: Path, description: dict[str, Any]) -> list[Any]:
     from balrog_keras.standardizer import Standardizer
 
     schema = Schema.from_dict(description["schema"])
-    conditions = len(schema.condition_names)
     bounds = DrawBounds.of_description(schema, description.get("draw_bounds"))
     members = []
     for number in range(description["members"]):
         weights, configs = read_weights(bundle, f"member-{number}")
-        generator = _network(Generator, "generator", configs, bundle)
-        generator.build(((None, conditions), (None, generator.num_outputs)))
-        set_weights(generator, weights["generator"], bundle)
         standardizer = _network(Standardizer, "standardizer", configs, bundle)
         set_weights(standardizer, weights["standardizer"], bundle)
+        generator = _network(Generator, "generator", configs, bundle)
+        generator.build(((None, standardizer.context_size), (None, generator.num_outputs)))
+        set_weights(generator, weights["generator"], bundle)
         members.append(Member(generator, standardizer, bounds))
     return members
 

@@ -82,7 +82,7 @@ class StreamedRows:
         Returns
         -------
         tf.data.Dataset
-            Tuples (condition, measured) of float32 tensors.
+            Tuples (context, measured) of float32 tensors, see :meth:`.Standardizer.context`.
 
         Raises
         ------
@@ -99,10 +99,8 @@ class StreamedRows:
                 skipped = 0
 
         def standardize(condition: Any, measured: Any) -> tuple[Any, Any]:
-            return (
-                standardizer.standardize_condition(condition),
-                standardizer.standardize(condition, measured),
-            )
+            standardized = standardizer.standardize(condition, measured)
+            return standardizer.context(condition), standardized
 
         signature = tuple(tf.TensorSpec((batch_size, width), tf.float32) for width in widths)
         whole = tf.data.Dataset.from_generator(generate, output_signature=signature)

@@ -60,18 +60,19 @@ class MemoryRows:
         Returns
         -------
         tf.data.Dataset
-            Tuples (condition, measured) of float32 tensors.
+            Tuples (context, measured) of float32 tensors, see :meth:`.Standardizer.context`.
         """
         standardized = self._standardized(standardizer)
         return training_batches(standardized, batch_size, seed, start_step, self.weights, share)
 
     def _standardized(self, standardizer: Standardizer) -> tuple[np.ndarray, np.ndarray]:
-        condition, measured = np.empty_like(self.condition), np.empty_like(self.measured)
+        context = np.empty((self.rows, standardizer.context_size), np.float32)
+        measured = np.empty_like(self.measured)
         for start in range(0, self.rows, _STANDARDIZED_TOGETHER):
             some = slice(start, start + _STANDARDIZED_TOGETHER)
-            condition[some] = standardizer.standardize_condition(self.condition[some])
+            context[some] = standardizer.context(self.condition[some])
             measured[some] = standardizer.standardize(self.condition[some], self.measured[some])
-        return condition, measured
+        return context, measured
 
 
 def open_training_rows(shards: Path, settings: Settings) -> MemoryRows | StreamedRows:

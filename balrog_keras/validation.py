@@ -96,7 +96,7 @@ class Validator:
         self.schema = schema
         self.condition, self.measured = condition, measured
         self._standardizer = standardizer
-        self._standard_condition = standardizer.standardize_condition(condition)
+        self._context = standardizer.context(condition)
         location, scale = standardizer.location_scale(condition)
         self._location, self._scale = np.asarray(location), np.asarray(scale)
         self._standard_measured = standardized(schema, measured, self._location, self._scale)
@@ -169,7 +169,7 @@ class Validator:
 
     def _draws(self, generator: Any, latents: Any) -> np.ndarray:
         """Deviations of draws in scales: float32 array, shape (draws, N, M)."""
-        inputs = generator, self._standard_condition, latents
+        inputs = generator, self._context, latents
         # One graph for each generator is what is wanted; called directly, TensorFlow would warn.
         drawn = self._draw.get_concrete_function(*inputs)(*inputs).numpy()
         return np.asarray(self._standardizer.deviations(self.condition, drawn))

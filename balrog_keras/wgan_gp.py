@@ -40,7 +40,7 @@ class ConditionalWGANGP(keras.Model):
     Parameters
     ----------
     generator : Generator
-        Built on shapes ``(None, C)``, ``(None, M)``.
+        Built on shapes ``(None, C)``, ``(None, M)``; ``(None, C + 2 M)`` if it sees residuals.
     critic : Critic
         Built on shapes ``(None, M)``, ``(None, C)``.
     critic_steps : int
@@ -166,9 +166,8 @@ class ConditionalWGANGP(keras.Model):
 
         Parameters
         ----------
-        data : (condition, measured)
-            Standardized float32 tensors, ``(critic_steps * batch, C)`` and
-            ``(critic_steps * batch, M)``.
+        data : (context, measured)
+            What the generator takes, and standardized rows: float32, critic_steps * batch of each.
 
         Returns
         -------
@@ -177,16 +176,20 @@ class ConditionalWGANGP(keras.Model):
             reset (Keras resets at the start of each of its epochs).
         """
         step = tf.cast(self.optimizer.iterations, tf.int64)
-        conditions, measured = (
+        contexts, measured = (
             tf.reshape(each, (self.critic_steps, -1, each.shape[-1])) for each in data
         )
-        self._first_steps(conditions, measured, step)
-        logs = self._last_steps(conditions[-1], measured[-1], step)
+        self._first_steps(contexts, measured, step)
+        logs = self._last_steps(contexts[-1], measured[-1], step)
         self._update_average(step)
         self._note_nonfinite(step, logs)
         for name, value in logs.items():
             self._means[name].update_state(value)
         return {name: mean.result() for name, mean in self._means.items()}
+
+    def condition_of(self, context: Any) -> Any:
+        """Standardized conditions alone, which are what the critic takes."""
+        return context[:, : self.generator.num_conditions]
 
     def _seen(self, rows: Any) -> Any:
         """What critic and energy score see of standardized rows ``(N, M)``."""
@@ -195,23 +198,24 @@ class ConditionalWGANGP(keras.Model):
         count = self.generator.num_outputs - self.num_linked
         return tf.concat([rows[:, :count], tf.asinh(rows[:, count:])], axis=1)
 
-    def _first_steps(self, conditions: Any, measured: Any, step: Any) -> None:
+    def _first_steps(self, contexts: Any, measured: Any, step: Any) -> None:
         """All updates of the critic but the last."""
 
         def update(part: Any) -> None:
-            condition, real = conditions[part], self._seen(measured[part])
+            context, real = contexts[part], self._seen(measured[part])
             latent = self._normal(step, _LATENT, part, int(real.shape[0]))
-            fake = self._seen(self.generator((condition, latent)))
-            self._critic_step(condition, real, fake, step, part)
+            fake = self._seen(self.generator((context, latent)))
+            self._critic_step(self.condition_of(context), real, fake, step, part)
 
         repeat(self.critic_steps - 1, update)
 
-    def _last_steps(self, condition: Any, real: Any, step: Any) -> dict[str, Any]:
+    def _last_steps(self, context: Any, real: Any, step: Any) -> dict[str, Any]:
         """Last update of the critic and then that of the generator, both on the same draws."""
         draws = 2 if self.energy_score_weight else 1
         latent = self._normal(step, _GENERATOR_LATENT, 0, draws * int(real.shape[0]))
         with tf.GradientTape() as tape:
-            fakes, likelihoods = self.generator.draw_and_score(condition, latent, real)
+            fakes, likelihoods = self.generator.draw_and_score(context, latent, real)
+            condition = self.condition_of(context)
             first, *others = tf.split(self._seen(fakes), draws)
             real = self._seen(real)
             with tape.stop_recording():
@@ -276,20 +280,20 @@ class ConditionalWGANGP(keras.Model):
 
         Parameters
         ----------
-        data : (condition, measured)
-            Standardized float32 tensors, ``(batch, C)`` and ``(batch, M)``.
+        data : (context, measured)
+            As :meth:`train_step` takes them; ``batch`` rows.
 
         Returns
         -------
         dict of str to float32 tensor
             ``critic_gap`` and ``energy_score``.
         """
-        condition, real = data
-        rows = tf.shape(real)[0]
+        (context, real), rows = data, tf.shape(data[1])[0]
         # Step -1 is never trained on: evaluation noise is its own and the same every time.
         latent = self._normal(tf.constant(-1, tf.int64), _GENERATOR_LATENT, 0, 2 * rows)
-        doubled = tf.concat([condition, condition], 0)
+        doubled = tf.concat([context, context], 0)
         first, second = tf.split(self._seen(self.ema_generator((doubled, latent))), 2)
+        condition = self.condition_of(context)
         real = self._seen(real)
         gap = tf.reduce_mean(self.critic((real, condition)))
         gap -= tf.reduce_mean(self.critic((first, condition)))

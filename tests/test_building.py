@@ -10,6 +10,7 @@ from balrog_keras.building import (
     gan_of_schema,
 )
 from balrog_keras.config import Settings
+from balrog_keras.standardizer import Standardizer
 from data_prep.preset import load_preset
 
 SMALL = {"width": 8, "depth": 1, "generator_width": 8, "generator_depth": 1, "xla": False}
@@ -30,10 +31,13 @@ def test_rate_decays_to_one_percent():
     assert float(schedule(100)) == pytest.approx(1e-5)
 
 
+@pytest.mark.parametrize("sees_residuals", [False, True])
 @pytest.mark.parametrize(("conditions", "measured"), [(9, 3), (4, 1), (20, 9)])
-def test_networks_fit_any_schema(conditions, measured):
-    gan = build_gan(Settings(**SMALL), conditions, measured)
-    drawn = gan((np.zeros((5, conditions), "float32"), np.zeros((5, measured), "float32")))
+def test_networks_fit_any_schema(conditions, measured, sees_residuals):
+    gan = build_gan(Settings(**SMALL), conditions, measured, sees_residuals=sees_residuals)
+    size = conditions + 2 * measured if sees_residuals else conditions
+    context = np.zeros((5, size), "float32")
+    drawn = gan((context, np.zeros((5, measured), "float32")))
     assert drawn.shape == (5, measured)
     score = gan.critic((np.zeros((5, measured), "float32"), np.zeros((5, conditions), "float32")))
     assert score.shape == (5, 1)
@@ -84,6 +88,13 @@ def test_the_average_of_the_last_steps_is_what_is_left():
     ("preset", "shape", "linked"), [("mini-balrog", (9, 3), 0), ("mini-balrog-shapes", (12, 9), 2)]
 )
 def test_gan_of_a_schema_knows_its_columns(preset, shape, linked):
-    gan = gan_of_schema(Settings(**SMALL), load_preset(preset).schema)
-    assert (gan.generator.input_shapes[0][1], gan.generator.num_outputs) == shape
+    schema = load_preset(preset).schema
+    gan = gan_of_schema(Settings(**SMALL), schema)
+    assert (gan.generator.num_conditions, gan.generator.num_outputs) == shape
     assert gan.num_linked == linked
+    # Flux errors have no reference, magnitudes have one.
+    assert gan.generator.sees_residuals == (preset == "mini-balrog-shapes")
+    # What the one gives is what the other takes.
+    standardizer = Standardizer.for_schema(schema, width=4, depth=1)
+    assert gan.generator.input_shapes[0][1] == standardizer.context_size
+    assert gan.generator.sees_residuals == standardizer.gives_scales

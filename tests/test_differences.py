@@ -133,6 +133,30 @@ def test_a_difference_that_never_varies_stays_finite():
     np.testing.assert_allclose(back, rows["measured"], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("links", [None, LINKS])
+def test_context_is_what_turns_standardized_rows_into_residuals(fitted, links):
+    """In global spreads, where residual() gives the columns' and the differences'."""
+    rows = errors(300, 8)
+    standardizer = fitted if links else standardizer_of(None)
+    assert standardizer.context_size == 4
+    standard = standardizer.standardize_condition(rows["condition"])
+    np.testing.assert_array_equal(standardizer.context(rows["condition"]), standard)
+    giving = Standardizer.from_config({**standardizer.get_config(), "gives_scales": True})
+    giving.set_weights(standardizer.get_weights())
+    context = np.asarray(giving.context(rows["condition"]))
+    assert context.shape == (300, giving.context_size) == (300, 14)
+    np.testing.assert_array_equal(context[:, :4], standard)
+    standardized = np.asarray(giving.standardize(rows["condition"], rows["measured"]))
+    found = context[:, 4:9] + np.exp(context[:, 9:]) * standardized
+    expected = np.asarray(giving.residual(rows["condition"], rows["measured"]))
+    if links:
+        values = giving.transformed_measured(rows["measured"])
+        differences = np.asarray(giving.differences.residual(values))
+        expected = np.concatenate([expected[:, [0, 1, 3]], differences], axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    assert Standardizer.from_config(giving.get_config()).gives_scales
+
+
 def test_far_draws_stay_near_the_training_rows(fitted):
     """An error of 10**37 in a million rows would be a user's mean; the range has a margin."""
     train, condition = errors(20_000, 0)["measured"], errors(10, 7)["condition"]

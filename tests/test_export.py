@@ -169,9 +169,9 @@ def test_export_draws_as_the_networks_do(toy_bundle, toy_run, toy_shards, toy_se
     assert checkpoints.restore()
     condition = toy_conditions(100, 1)
     latent = np.random.default_rng(0).normal(size=(100, 3)).astype("float32")
-    standard = standardizer.standardize_condition(condition)
+    context = standardizer.context(condition)
     expected = standardizer.destandardize(
-        condition, checkpoints.best_generator((standard, latent))
+        condition, checkpoints.best_generator((context, latent))
     ).numpy()
     model = tf.saved_model.load(str(toy_bundle / "1"))
     columns = dict(zip(manifest.schema.condition_names, condition.T.copy(), strict=True))

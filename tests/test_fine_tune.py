@@ -221,8 +221,17 @@ def test_changed_weights_are_noticed(toy_bundle, tmp_path):
         Base(copy)
 
 
-def test_an_emulator_of_before_links_says_so(tmp_path, toy_settings, monkeypatch):
-    """Its flux errors were learned each alone; the networks of today would not fit."""
+@pytest.mark.parametrize(
+    ("changed", "to", "says"),
+    [
+        ("standardizer.link_indices", None, "as differences from each other"),
+        ("building.reference_indices", [0], "the residuals of the columns before"),
+    ],
+)
+def test_an_emulator_of_an_earlier_version_says_so(
+    changed, to, says, tmp_path, toy_settings, monkeypatch
+):
+    """Flux errors were learned each alone, or without residuals; today's networks do not fit."""
     schema, rows = mixed_schema(), mixed_rows(200, 1)
     (tmp_path / "shards").mkdir()
     write_shards(tmp_path / "shards", {"train": rows, "test": rows}, schema, MANIFEST)
@@ -230,7 +239,7 @@ def test_an_emulator_of_before_links_says_so(tmp_path, toy_settings, monkeypatch
     export_untrained(tmp_path / "now", tmp_path / "shards", settings)
     Base(tmp_path / "now").require_fits(schema, settings, 1, tmp_path / "other")
     with monkeypatch.context() as before:
-        before.setattr("balrog_keras.standardizer.link_indices", lambda schema: None)
+        before.setattr(f"balrog_keras.{changed}", lambda schema: to)
         export_untrained(tmp_path / "before", tmp_path / "shards", settings)
-    with pytest.raises(BalrogError, match="as differences from each other"):
+    with pytest.raises(BalrogError, match=says):
         Base(tmp_path / "before").require_fits(schema, settings, 1, tmp_path / "other")

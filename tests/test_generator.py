@@ -7,18 +7,21 @@ from scipy import stats
 from balrog_keras.generator import Generator
 
 
-def _arrays(rows=500, latent_scale=1.0, seed=0):
+def _arrays(generator, rows=500, latent_scale=1.0, seed=0):
     rng = np.random.default_rng(seed)
-    condition = rng.normal(size=(rows, 9)).astype("float32")
+    size = generator.input_shapes[0][1]
+    condition = rng.normal(size=(rows, size)).astype("float32")
+    # Locations and log scales, if any.
+    condition[:, 9:] *= 0.5
     latent = (latent_scale * rng.normal(size=(rows, 3))).astype("float32")
     return tf.constant(condition), tf.constant(latent)
 
 
-@pytest.fixture(scope="module")
-def generator():
+@pytest.fixture(scope="module", params=[False, True], ids=["", "sees residuals"])
+def generator(request):
     """Far from its start, so that every part matters."""
-    network = Generator(3, width=16, depth=2, seed=1)
-    network.build(((None, 9), (None, 3)))
+    network = Generator(3, width=16, depth=2, sees_residuals=request.param, seed=1)
+    network.build(((None, 15 if request.param else 9), (None, 3)))
     rng = np.random.default_rng(5)
     for weight in network.trainable_weights:
         weight.assign_add(0.1 * rng.normal(size=weight.shape).astype("float32"))
@@ -28,19 +31,19 @@ def generator():
 def test_starts_close_to_the_latents():
     fresh = Generator(3, width=16, depth=2, seed=1)
     fresh.build(((None, 9), (None, 3)))
-    condition, latent = _arrays()
+    condition, latent = _arrays(fresh)
     difference = fresh((condition, latent)) - latent
     assert np.median(np.abs(difference)) < 0.2
 
 
 def test_zero_rows(generator):
-    assert generator(_arrays(0)).shape == (0, 3)
-    condition, latent = _arrays(0)
+    assert generator(_arrays(generator, 0)).shape == (0, 3)
+    condition, latent = _arrays(generator, 0)
     assert generator.log_likelihood(latent, condition).shape == (0,)
 
 
 def test_likelihood_is_that_of_the_change_of_variables(generator):
-    condition, latent = _arrays(latent_scale=1.5)
+    condition, latent = _arrays(generator, latent_scale=1.5)
     with tf.GradientTape() as tape:
         tape.watch(latent)
         measured = generator((condition, latent))
@@ -54,8 +57,8 @@ def test_likelihood_is_that_of_the_change_of_variables(generator):
 
 @pytest.mark.parametrize("draws", [1, 2, 3])
 def test_draw_and_score_is_drawing_and_scoring(generator, draws):
-    condition, measured = _arrays(latent_scale=1.5)
-    _, latent = _arrays(draws * len(condition), seed=1)
+    condition, measured = _arrays(generator, latent_scale=1.5)
+    _, latent = _arrays(generator, draws * len(condition), seed=1)
     drawn, log_likelihood = generator.draw_and_score(condition, latent, measured)
     expected = generator((tf.concat([condition] * draws, 0), latent))
     np.testing.assert_allclose(drawn, expected, rtol=1e-4, atol=1e-5)
@@ -65,9 +68,34 @@ def test_draw_and_score_is_drawing_and_scoring(generator, draws):
 
 
 def test_inverse_gives_the_latents_back(generator):
-    condition, latent = _arrays(latent_scale=1.5)
+    condition, latent = _arrays(generator, latent_scale=1.5)
     found, _ = generator.inverse(generator((condition, latent)), condition)
     np.testing.assert_allclose(found, latent, rtol=1e-3, atol=1e-3)
+
+
+def test_residuals_are_the_rows_own_scale_undone(generator):
+    """The same residuals of the first column, whatever location and scale: the same second one."""
+    if not generator.sees_residuals:
+        assert generator.num_conditions == generator.input_shapes[0][1]
+        return
+    assert generator.num_conditions == 9
+    second = generator.conditioners[1]
+    kernel = second.hidden[0].kernel
+    before = kernel.numpy()
+    # Condition, v of the first column, arsinh of its residual and the residual over 4.
+    assert before.shape[0] == 9 + 1 + 2
+    kernel.assign(np.where(np.arange(12)[:, None] < 10, 0.0, before))
+    location, log_scale = np.array([[0.3], [-1.0]]), np.array([[0.5], [-0.7]])
+    scales = np.zeros((2, 6), np.float32)
+    scales[:, [0]], scales[:, [3]] = location, log_scale
+    context = tf.constant(np.concatenate([np.ones((2, 9), np.float32), scales], axis=1))
+    columns = tf.constant((1.7 - location[:, 0]) / np.exp(log_scale[:, 0]), tf.float32)
+    given = generator._conditioned(1, context, [tf.zeros(2)], [columns])
+    np.testing.assert_allclose(given.spline[0], given.spline[1], rtol=1e-4, atol=1e-5)
+    seen = np.concatenate([np.zeros(10), [np.arcsinh(1.7), 1.7 / 4.0]]).astype("float32")
+    expected = second((tf.constant(seen[None]),)) + generator.start(1)
+    np.testing.assert_allclose(given.spline[0], expected[0, :-2], rtol=1e-4, atol=1e-5)
+    kernel.assign(before)
 
 
 def test_a_column_can_nearly_follow_another():
@@ -98,7 +126,7 @@ def test_density_of_one_column_integrates_to_one():
 
 
 def test_gradient_reaches_every_weight(generator):
-    condition, latent = _arrays(latent_scale=2.0)
+    condition, latent = _arrays(generator, latent_scale=2.0)
     for loss in (
         lambda: tf.reduce_mean(tf.square(generator((condition, latent)) - 1.0)),
         lambda: -tf.reduce_mean(generator.log_likelihood(latent, condition)),
@@ -113,7 +141,7 @@ def test_gradient_reaches_every_weight(generator):
 
 
 def test_finite_for_any_latent_and_any_measured(generator):
-    condition, _ = _arrays()
+    condition, _ = _arrays(generator)
     far = tf.constant(np.linspace(-10, 10, 1500).reshape(500, 3).astype("float32"))
     assert np.isfinite(generator((condition, far)).numpy()).all()
     blends = tf.constant(np.linspace(-1e4, 1e4, 1500).reshape(500, 3).astype("float32"))
@@ -124,19 +152,19 @@ def test_config_round_trip_gives_the_same_initial_weights(generator):
     first = Generator.from_config(generator.get_config())
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(first))
     assert copy.get_config() == first.get_config()
-    inputs = _arrays()
+    inputs = _arrays(generator)
     np.testing.assert_array_equal(first(inputs), copy(inputs))
 
 
 def test_save_and_load_gives_the_same_output(generator, tmp_path):
-    inputs = _arrays()
+    inputs = _arrays(generator)
     generator.save(tmp_path / "generator.keras")
     loaded = keras.saving.load_model(tmp_path / "generator.keras")
     np.testing.assert_array_equal(loaded(inputs), generator(inputs))
 
 
 def test_same_numbers_with_xla(generator):
-    inputs = _arrays()
+    inputs = _arrays(generator)
     compiled = tf.function(generator, jit_compile=True)
     np.testing.assert_allclose(compiled(inputs), generator(inputs), rtol=1e-4, atol=1e-4)
 

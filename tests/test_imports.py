@@ -16,11 +16,11 @@ HEAVY = (
 # Modules that are about TensorFlow or Keras themselves.
 GRAPH_MODULES = {
     "activations", "blocks", "building", "callbacks", "checkpoints", "datasets", "detection",
-    "differences",
-    "detection_fit", "distribution", "domain", "export", "export_endpoints", "fitting", "generator",
-    "generator_fit", "keyed_noise", "losses", "members", "monitor", "networks", "onnx_export",
-    "quick_draw", "replicas", "splines", "streaming", "standardizer", "standardizer_fit",
-    "training", "training_data", "validation", "wgan_gp",
+    "detection_fit", "differences", "distribution", "domain", "export", "export_endpoints",
+    "fitting", "generator", "generator_fit", "keyed_noise", "losses", "members", "monitor",
+    "networks", "onnx_export", "quick_draw", "replicas", "splines", "standardizer",
+    "standardizer_fit", "streaming", "training", "training_data", "triangular_map", "validation",
+    "wgan_gp",
 }  # fmt: skip
 
 

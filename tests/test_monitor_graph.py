@@ -11,7 +11,7 @@ def test_layers_are_named_and_connected():
     generator.build(((None, 9), (None, 3)))
     critic.build(((None, 3), (None, 9)))
     gan = SimpleNamespace(generator=generator, critic=critic)
-    nodes = networks_graph(gan, 9).node
+    nodes = networks_graph(gan).node
     names = {node.name for node in nodes}
     scopes = {name.rsplit("/", 1)[0] for name in names}
     for network in (*(f"generator/column_{j}" for j in range(3)), "critic"):

@@ -9,9 +9,14 @@ from balrog_keras.standardizer import Standardizer
 @pytest.fixture(scope="module", params=[(2, "relu"), (8, "silu")])
 def generator(request):
     """With weights large enough that every bin, slope and tail matters."""
-    bins, activation = request.param
-    made = Generator(3, width=8, depth=2, activation=activation, bins=bins, seed=1)
-    made.build(((None, 4), (None, 3)))
+    return _generator(*request.param)
+
+
+def _generator(bins, activation, sees_residuals=False, size=4):
+    made = Generator(
+        3, width=8, depth=2, activation=activation, bins=bins, sees_residuals=sees_residuals, seed=1
+    )
+    made.build(((None, size), (None, 3)))
     rng = np.random.default_rng(2)
     made.set_weights([rng.normal(0, 0.6, each.shape) for each in made.get_weights()])
     return made
@@ -50,6 +55,7 @@ def test_unknown_conditions_give_nothing(generator):
     assert np.isfinite(found).all(axis=1).tolist() == [row != 3 for row in range(8)]
 
 
+@pytest.mark.parametrize("sees_residuals", [False, True])
 @pytest.mark.parametrize(
     ("references", "transforms", "links"),
     [
@@ -57,12 +63,15 @@ def test_unknown_conditions_give_nothing(generator):
         ([-1, -1, 0], ["log10", "log10", "identity"], [-1, 0, -1]),
     ],
 )
-def test_measured_columns_are_those_of_the_standardizer(generator, references, transforms, links):
+def test_measured_columns_are_those_of_the_standardizer(
+    references, transforms, links, sees_residuals
+):
     """With transforms, a reference that is not the column of the same number, none, and a link."""
     standardizer = Standardizer(
         4, references, ["identity", "log10", "asinh", "identity"], transforms, width=8, depth=1,
-        links=links,
+        links=links, gives_scales=sees_residuals,
     )  # fmt: skip
+    generator = _generator(2, "relu", sees_residuals, standardizer.context_size)
     rng = np.random.default_rng(4)
     constants = {"condition_std", "residual_spread", "spread"}
     for weight in standardizer.weights:
@@ -73,7 +82,7 @@ def test_measured_columns_are_those_of_the_standardizer(generator, references, t
         standardizer.differences.most.assign([3.0])
     condition, latent = _inputs(500, 1.0)
     condition[:, 1] = np.exp(condition[:, 1])
-    standard = standardizer.standardize_condition(condition)
-    expected = standardizer.destandardize(condition, generator((standard, latent)))
+    context = standardizer.context(condition)
+    expected = standardizer.destandardize(condition, generator((context, latent)))
     found = quick_measured(generator, standardizer, condition, latent)
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)

@@ -56,7 +56,7 @@ def test_each_generator_draws_with_its_own_weights_and_without_warnings(parts, c
     assert len(scores) == 4
     assert "retracing" not in caplog.text
     latent = validator._latents[0]
-    standardized = np.asarray(generator((validator._standard_condition, latent)))
+    standardized = np.asarray(generator((validator._context, latent)))
     np.testing.assert_allclose(drawn, validator._physical(standardized), atol=1e-3)
 
 

@@ -10,9 +10,11 @@ from balrog_keras.networks import Critic
 from balrog_keras.wgan_gp import ConditionalWGANGP
 
 
-def _gan(jit=False, rate=1e-2, **arguments):
-    generator = Generator(3, width=16, depth=2, seed=1, name="generator")
-    generator.build(((None, 9), (None, 3)))
+def _gan(jit=False, rate=1e-2, sees_residuals=False, **arguments):
+    generator = Generator(
+        3, width=16, depth=2, sees_residuals=sees_residuals, seed=1, name="generator"
+    )
+    generator.build(((None, 15 if sees_residuals else 9), (None, 3)))
     critic = Critic(width=16, depth=2, seed=2, name="critic")
     critic.build(((None, 3), (None, 9)))
     gan = ConditionalWGANGP(generator, critic, **arguments)
@@ -23,16 +25,18 @@ def _gan(jit=False, rate=1e-2, **arguments):
     return gan
 
 
-def _data(rows=64, seed=0):
+def _data(rows=64, seed=0, conditions=9):
     rng = np.random.default_rng(seed)
-    return tuple(tf.constant(rng.normal(size=(rows, size)).astype("float32")) for size in (9, 3))
+    sizes = conditions, 3
+    return tuple(tf.constant(rng.normal(size=(rows, size)).astype("float32")) for size in sizes)
 
 
-@pytest.mark.parametrize("jit", [False, True])
-def test_one_step_changes_every_weight_and_logs_finite_numbers(jit):
-    gan = _gan(jit=jit, critic_steps=2)
+@pytest.mark.parametrize(("jit", "sees_residuals"), [(False, False), (True, False), (True, True)])
+def test_one_step_changes_every_weight_and_logs_finite_numbers(jit, sees_residuals):
+    gan = _gan(jit=jit, critic_steps=2, sees_residuals=sees_residuals)
+    data = _data(conditions=15 if sees_residuals else 9)
     before = [weight.numpy() for weight in (*gan.generator.weights, *gan.critic.weights)]
-    history = gan.fit(tf.data.Dataset.from_tensors(_data()), epochs=1, shuffle=False, verbose=0)
+    history = gan.fit(tf.data.Dataset.from_tensors(data), epochs=1, shuffle=False, verbose=0)
     after = [weight.numpy() for weight in (*gan.generator.weights, *gan.critic.weights)]
     # The critic's last bias has no gradient: it cancels in the difference of scores.
     for index, (old, new) in enumerate(zip(before, after, strict=True)):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import light
 import numpy as np
 
-from balrog_keras.building import build_gan
+from balrog_keras.building import gan_of_schema
 from balrog_keras.detection import DetectionModel
 from balrog_keras.domain import DomainModel
 from balrog_keras.draw_bounds import DrawBounds
@@ -23,7 +23,7 @@ def export_untrained(destination, shards, settings, members=1, detection=False):
     size = len(schema.condition_names)
     trained = []
     for seed in range(members):
-        gan = build_gan(replace(settings, seed=seed), size, len(schema.measured_names))
+        gan = gan_of_schema(replace(settings, seed=seed), schema)
         standardizer = Standardizer.for_schema(schema, settings.width, settings.depth, seed)
         standardizer.adapt(condition, measured)
         # Random scales would be anywhere from e^-8 to e^8.
