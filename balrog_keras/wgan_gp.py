@@ -17,6 +17,8 @@ __all__ = ["ConditionalWGANGP"]
 
 # What each stateless draw of one step is for; part of its seed.
 _LATENT, _INTERPOLATION, _GENERATOR_LATENT = range(3)
+# Scales: measured rows are nearer, and one draw in a million would outweigh all the others.
+_FAR = 100.0
 _LOGGED = (
     "critic_loss", "critic_gap", "gradient_penalty", "critic_gradient_norm",
     "generator_loss", "energy_score", "log_likelihood", "generator_gradient_norm",
@@ -60,7 +62,7 @@ class ConditionalWGANGP(keras.Model):
     num_linked : int
         The last columns, of which critic and energy score see the arsinh: deviations of linked
         columns (:class:`~balrog_keras.differences.Differences`) are of hundreds of scales in one
-        row of a thousand, and would have all their attention.
+        row of a thousand, and would have all their attention. Others are seen up to 100 scales.
     seed : int
         Seed of the training noise.
     **kwargs
@@ -193,10 +195,9 @@ class ConditionalWGANGP(keras.Model):
 
     def _seen(self, rows: Any) -> Any:
         """What critic and energy score see of standardized rows ``(N, M)``."""
-        if not self.num_linked:
-            return rows
         count = self.generator.num_outputs - self.num_linked
-        return tf.concat([rows[:, :count], tf.asinh(rows[:, count:])], axis=1)
+        near = tf.clip_by_value(rows[:, :count], -_FAR, _FAR)
+        return tf.concat([near, tf.asinh(rows[:, count:])], axis=1)
 
     def _first_steps(self, contexts: Any, measured: Any, step: Any) -> None:
         """All updates of the critic but the last."""
@@ -288,13 +289,12 @@ class ConditionalWGANGP(keras.Model):
         dict of str to float32 tensor
             ``critic_gap`` and ``energy_score``.
         """
-        (context, real), rows = data, tf.shape(data[1])[0]
+        context, real = data[0], self._seen(data[1])
         # Step -1 is never trained on: evaluation noise is its own and the same every time.
-        latent = self._normal(tf.constant(-1, tf.int64), _GENERATOR_LATENT, 0, 2 * rows)
-        doubled = tf.concat([context, context], 0)
-        first, second = tf.split(self._seen(self.ema_generator((doubled, latent))), 2)
+        rows = 2 * tf.shape(real)[0]
+        latent = self._normal(tf.constant(-1, tf.int64), _GENERATOR_LATENT, 0, rows)
+        drawn = self.ema_generator((tf.concat([context, context], 0), latent))
+        first, second = tf.split(self._seen(drawn), 2)
         condition = self.condition_of(context)
-        real = self._seen(real)
-        gap = tf.reduce_mean(self.critic((real, condition)))
-        gap -= tf.reduce_mean(self.critic((first, condition)))
+        gap = tf.reduce_mean(self.critic((real, condition)) - self.critic((first, condition)))
         return {"critic_gap": gap, "energy_score": energy_score_loss(first, second, real)}
