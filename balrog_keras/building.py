@@ -16,7 +16,14 @@ from balrog_keras.transforms import reference_indices
 from balrog_keras.wgan_gp import ConditionalWGANGP
 from data_prep.schema import Schema
 
-__all__ = ["Seeds", "averaging_adam", "build_gan", "cosine_adam", "gan_of_schema"]
+__all__ = [
+    "Seeds",
+    "averaging_adam",
+    "averaging_muon",
+    "build_gan",
+    "cosine_adam",
+    "gan_of_schema",
+]
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,32 @@ def cosine_adam(rate: float, steps: int, beta_1: float, **kwargs: Any) -> Any:
 
 def averaging_adam(rate: float, steps: int, weight_decay: float) -> Any:
     """Adam that leaves the average of about the last tenth of the steps, or the last 1,000."""
-    momentum = max(0.0, 1.0 - 10.0 / steps)
-    optimizer = cosine_adam(
-        rate, steps, beta_1=0.9, use_ema=True, ema_momentum=min(momentum, 0.999)
-    )
-    # A variable, which the compiled step reads anew.
-    optimizer.weight_decay = keras.Variable(weight_decay, trainable=False, name="weight_decay")
+    optimizer = cosine_adam(rate, steps, beta_1=0.9, **_average_of(steps))
+    optimizer.weight_decay = _changeable(weight_decay)
     return optimizer
+
+
+def averaging_muon(rate: float, steps: int, weight_decay: float) -> Any:
+    """As :func:`averaging_adam`, with hidden kernels moved by Muon.
+
+    Their momentum is orthogonalized, so that all directions in a kernel move alike (Jordan et al.
+    2024, https://kellerjordan.github.io/posts/muon), in steps as large as Adam's (Liu et al. 2025,
+    arXiv:2502.16982). Biases and heads, as there, are Adam's.
+    """
+    schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
+    optimizer = keras.optimizers.Muon(schedule, exclude_layers=["head"], **_average_of(steps))
+    optimizer.weight_decay = optimizer.adam_weight_decay = _changeable(weight_decay)
+    return optimizer
+
+
+def _average_of(steps: int) -> dict[str, Any]:
+    """What makes an optimizer leave the average of the last of so many steps."""
+    return {"use_ema": True, "ema_momentum": min(max(0.0, 1.0 - 10.0 / steps), 0.999)}
+
+
+def _changeable(weight_decay: float) -> Any:
+    """As a variable, which the compiled step reads anew."""
+    return keras.Variable(weight_decay, trainable=False, name="weight_decay")
 
 
 def build_gan(

@@ -56,7 +56,7 @@ class Settings:
         Weight of the negative log-likelihood in the generator's loss; 0 turns it off.
     likelihood_steps : int
         Optimizer steps of maximum likelihood, each on 2048 rows (``2 * batch_size`` if that is
-        less), that start the generator before the critic joins (fewer where 60 epochs are
+        less), that start the generator before the critic joins (fewer where 40 epochs are
         shorter); 0 starts it from random weights.
     ema_decay : float
         Decay per step of the exponential moving average of the generator's weights; warms up as
@@ -114,7 +114,7 @@ class Settings:
     gradient_penalty_fraction: float = 0.25
     energy_score_weight: float = 0.5
     likelihood_weight: float = 1.0
-    likelihood_steps: int = 30_000
+    likelihood_steps: int = 20_000
     ema_decay: float = 0.998
     location_scale_steps: int = 3000
     detection_steps: int = 2000

@@ -5,11 +5,13 @@ import pytest
 from balrog_keras.building import (
     Seeds,
     averaging_adam,
+    averaging_muon,
     build_gan,
     cosine_adam,
     gan_of_schema,
 )
 from balrog_keras.config import Settings
+from balrog_keras.networks import Perceptron
 from balrog_keras.standardizer import Standardizer
 from data_prep.preset import load_preset
 
@@ -66,11 +68,12 @@ def test_seed_decides_the_weights():
     assert not np.array_equal(first.generator.weights[0], other.generator.weights[0])
 
 
-def test_the_average_of_the_last_steps_is_what_is_left():
+@pytest.mark.parametrize("averaging", [averaging_adam, averaging_muon])
+def test_the_average_of_the_last_steps_is_what_is_left(averaging):
     """On noise about 1 the last step is anywhere near it, and the average at it."""
     model = keras.Sequential([keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
     model.build((None, 1))
-    model.compile(averaging_adam(0.05, 1_000, 0.0), loss="mse")
+    model.compile(averaging(0.05, 1_000, 0.0), loss="mse")
     rng = np.random.default_rng(0)
     inputs = np.ones((8_000, 1), "float32")
     target = (1.0 + rng.normal(size=inputs.shape)).astype("float32")
@@ -82,6 +85,27 @@ def test_the_average_of_the_last_steps_is_what_is_left():
     left = model.get_weights()[0].item()
     assert min(seen[-300:]) < left < max(seen[-300:])
     assert abs(left - np.mean(seen[-300:])) < 0.02
+
+
+def test_muon_moves_hidden_kernels_alike_in_all_directions_and_heads_as_adam():
+    network = Perceptron(num_outputs=4, width=16, depth=1)
+    network.build(((None, 6),))
+    hidden, head = network.hidden[0].kernel, network.head.kernel
+    before = [np.array(kernel) for kernel in (hidden, head)]
+    optimizer = averaging_muon(0.01, 100, 0.0)
+    optimizer.build(network.trainable_variables)
+    rng = np.random.default_rng(0)
+    gradients = [
+        rng.normal(size=variable.shape).astype("float32")
+        for variable in network.trainable_variables
+    ]
+    optimizer.apply(gradients, network.trainable_variables)
+    moved = before[0] - np.array(hidden)
+    singular = np.linalg.svd(moved, compute_uv=False)
+    # As large as Adam's steps, to the iteration's accuracy; the gradient's are from 1.6 to 6.4.
+    np.testing.assert_allclose(singular, 0.01 * 0.2 * np.sqrt(16), rtol=0.4)
+    of_head = gradients[2]
+    np.testing.assert_allclose(before[1] - np.array(head), 0.01 * np.sign(of_head), rtol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def test_rung_of_fewer_rows_is_trained_and_validated(
     assert 0.6 < json.loads((tmp_path / "auc.json").read_text())["auc"] <= 1
 
 
-WHOLE_START = 6_000  # 60 epochs of few rows
+WHOLE_START = 6_000
 
 
 def costs(spec):

@@ -61,7 +61,7 @@ def test_steps_are_bounded_by_epochs(fit, caplog):
     with caplog.at_level("INFO"):
         _fitted(replace(SETTINGS, likelihood_steps=100_000), few, validation)
     epochs = int(caplog.text.split("started by ")[1].split()[0])
-    assert epochs == 60
+    assert epochs == 40
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_steps_are_bounded_by_epochs(fit, caplog):
 )
 def test_decay_follows_the_rows_and_ends_before_the_fit(rows, decay, epochs, monkeypatch):
     made = []
-    averaging_adam = generator_fit.averaging_adam
+    averaging_muon = generator_fit.averaging_muon
 
     def watched(*arguments):
-        made.append(averaging_adam(*arguments))
+        made.append(averaging_muon(*arguments))
         return made[-1]
 
     seen = []
@@ -81,7 +81,7 @@ def test_decay_follows_the_rows_and_ends_before_the_fit(rows, decay, epochs, mon
         def on_train_batch_end(self, batch, logs=None):
             seen.append(float(made[0].weight_decay.numpy()))
 
-    monkeypatch.setattr(generator_fit, "averaging_adam", watched)
+    monkeypatch.setattr(generator_fit, "averaging_muon", watched)
     monkeypatch.setattr(generator_fit, "_Advance", Watch)
     steps = rows // 2_000 * epochs
     settings = replace(SETTINGS, batch_size=1_000, likelihood_steps=steps)
