@@ -23,13 +23,16 @@ _RATES = ("generator_learning_rate", "critic_learning_rate")
 _PARTS = ("generator", "critic", "standardizer")
 # What a network's configuration says besides its shape.
 _NOT_SHAPE = ("name", "seed", "trainable", "dtype")
-_NO_RESIDUALS = "did not show its generator the residuals of the columns before, as this one does"
+_NOT_SEEN = (
+    "did not show its generator the residuals and latents of the columns before, as this one does"
+)
 # What configurations of earlier versions do not have, as a version is said to be that wrote one.
 _NEWER = {
     "links": "did not learn columns as differences from each other, which its flux errors or their "
     "like now are",
-    "sees_residuals": _NO_RESIDUALS,
-    "gives_scales": _NO_RESIDUALS,
+    "sees_latents": _NOT_SEEN,
+    "sees_residuals": _NOT_SEEN,
+    "gives_scales": _NOT_SEEN,
 }
 
 

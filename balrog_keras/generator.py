@@ -12,11 +12,14 @@ from balrog_keras.networks import Perceptron
 from balrog_keras.splines import identity_parameters, num_parameters, spline_of
 from balrog_keras.triangular_map import (
     MAX_ARSINH,
+    Before,
     Given,
     bounded_log_scale,
     compress,
     log_density,
     num_regressors,
+    num_seen,
+    seen_latents,
     seen_residuals,
 )
 
@@ -51,7 +54,9 @@ class Generator(keras.Model):
     ``(batch, num_outputs)``, one per measured column. With `sees_residuals` the condition is what
     :meth:`~balrog_keras.standardizer.Standardizer.context` gives, and a conditioner takes the
     residuals of the columns before too, in units that are those of all rows: what a galaxy of that
-    much measured flux is like is then known without undoing each row's own location and scale.
+    much measured flux is like is then known without undoing each row's own location and scale. And
+    it takes their latents: whether a column is within the narrow bulk of its distribution or just
+    outside it says which of two processes made the next, and in a latent that shows at any width.
 
     Parameters
     ----------
@@ -64,7 +69,7 @@ class Generator(keras.Model):
     bins : int
         Bins of each spline; even.
     sees_residuals : bool
-        Whether conditioners take residuals.
+        Whether conditioners take residuals, and latents, of the columns before.
     seed : int
         Seed of the initial weights.
     **kwargs
@@ -107,8 +112,8 @@ class Generator(keras.Model):
         """Create all weights; `input_shape` is that of the condition and of the latents."""
         self.input_shapes = ((None, input_shape[0][-1]), (None, self.num_outputs))
         for j, conditioner in enumerate(self.conditioners):
-            residuals = 2 * j if self.sees_residuals else 0
-            conditioner.build(((None, self.num_conditions), (None, j), (None, residuals)))
+            seen = num_seen(j) if self.sees_residuals else 0
+            conditioner.build(((None, self.num_conditions), (None, j), (None, seen)))
             kernel = conditioner.head.kernel
             kernel.assign(_HEAD_SCALE * kernel)
         self.built = True
@@ -121,14 +126,12 @@ class Generator(keras.Model):
     def call(self, inputs: tuple[Any, Any]) -> Any:
         """Map ``(condition, latent)`` to ``(batch, num_outputs)``."""
         condition, latent = inputs
-        compressed: list[Any] = []
-        columns: list[Any] = []
+        before = Before([], [], [])
         for j, each in enumerate(tf.unstack(latent, axis=1)):
-            given = self._conditioned(j, condition, compressed, columns)
-            value, column = self._draw(given, each)
-            compressed.append(value)
-            columns.append(column)
-        return tf.stack(columns, axis=1)
+            value, column = self._draw(self._conditioned(j, condition, before), each)
+            for known, now in zip(before, (value, column, each), strict=True):
+                known.append(now)
+        return tf.stack(before.columns, axis=1)
 
     def log_likelihood(self, measured: Any, condition: Any) -> Any:
         """Natural log of p(measured | condition).
@@ -161,18 +164,22 @@ class Generator(keras.Model):
             Standard normal where the rows follow the generator.
         log_slope : float32 tensor, shape (batch,)
             Natural log of the map's Jacobian determinant there.
+
+        Notes
+        -----
+        Gradients by weights are those of each column's own terms alone. A column that is narrow
+        given those before has steep ones, which would else bend the conditioners before it: to
+        the numbers that suit it as an input, at the cost of their own likelihood.
         """
-        columns = tf.unstack(measured, axis=1)
-        compressed: list[Any] = []
-        splines: list[Any] = []
-        stretch = 0.0
-        for j, column in enumerate(columns):
-            given = self._conditioned(j, condition, compressed, columns[:j])
-            value, its_stretch = compress(given, column)
-            compressed.append(value)
-            splines.append(given.spline)
-            stretch += its_stretch
-        return self._latents(splines, compressed, stretch)
+        before, latents, log_slope = Before([], [], []), [], 0.0
+        for j, column in enumerate(tf.unstack(measured, axis=1)):
+            given = self._conditioned(j, condition, before)
+            value, latent, its_slope = self._inverted(given, column)
+            for known, now in zip(before, (value, column, latent), strict=True):
+                known.append(tf.stop_gradient(now))
+            latents.append(latent)
+            log_slope += its_slope
+        return tf.stack(latents, axis=1), log_slope
 
     def draw_and_score(self, condition: Any, latent: Any, measured: Any) -> tuple[Any, Any]:
         """Draws and log-likelihood of the same conditions, quicker than one after the other.
@@ -200,29 +207,27 @@ class Generator(keras.Model):
         draws = int(latent.shape[0]) // rows
         everywhere = tf.concat([condition] * (draws + 1), 0)
         latents, truth = tf.unstack(latent, axis=1), tf.unstack(measured, axis=1)
-        drawn: list[Any] = []
-        splines: list[Any] = []
         # Of the draws and then of the measured rows.
-        compressed: list[tuple[Any, Any]] = []
-        stretch = 0.0
+        before, drawn = Before([], [], []), []
+        true_latents, log_slope = [], 0.0
         for j, each in enumerate(latents):
             if j:
-                together = [tf.concat(pair, 0) for pair in compressed]
-                columns = [tf.concat(pair, 0) for pair in zip(drawn, truth[:j], strict=True)]
-                given = self._conditioned(j, everywhere, together, columns)
+                given = self._conditioned(j, everywhere, before)
                 parts = (tf.split(part, [draws * rows, rows]) for part in given)
                 of_draws, of_truth = (Given(*part) for part in zip(*parts, strict=True))
             else:
-                of_truth = self._conditioned(0, condition, [], [])
+                of_truth = self._conditioned(0, condition, before)
                 of_draws = Given(*(tf.concat([part] * draws, 0) for part in of_truth))
             value, column = self._draw(of_draws, each)
-            true_value, its_stretch = compress(of_truth, truth[j])
+            true_value, true_latent, its_slope = self._inverted(of_truth, truth[j])
+            pairs = (value, true_value), (column, truth[j]), (each, true_latent)
+            for known, (of_draw, true) in zip(before, pairs, strict=True):
+                known.append(tf.concat([of_draw, tf.stop_gradient(true)], 0))
             drawn.append(column)
-            compressed.append((value, true_value))
-            splines.append(of_truth.spline)
-            stretch += its_stretch
-        of_measured = self._latents(splines, [pair[1] for pair in compressed], stretch)
-        return tf.stack(drawn, axis=1), log_density(*of_measured)
+            true_latents.append(true_latent)
+            log_slope += its_slope
+        likelihood = log_density(tf.stack(true_latents, axis=1), log_slope)
+        return tf.stack(drawn, axis=1), likelihood
 
     def _draw(self, given: Given, latent: Any) -> tuple[Any, Any]:
         """The column's v, and the column itself, from its latents."""
@@ -230,58 +235,54 @@ class Generator(keras.Model):
         value = tf.clip_by_value(value, -MAX_ARSINH, MAX_ARSINH)
         return value, given.shift + tf.exp(given.log_scale) * tf.sinh(value)
 
-    def _latents(self, splines: list[Any], compressed: list[Any], stretch: Any) -> tuple[Any, Any]:
-        """What :meth:`inverse` gives, from v; `stretch` is ln |dv / dx|, negated and summed."""
-        # All columns at once: larger tensors run nearer the machine's peak.
-        spline = spline_of(tf.concat(splines, axis=0), self.bins)
-        latent, log_slope = (
-            tf.reshape(each, (self.num_outputs, -1))
-            for each in spline.inverse(tf.concat(compressed, axis=0))
-        )
-        return tf.transpose(latent), tf.reduce_sum(log_slope, axis=0) + stretch
+    def _inverted(self, given: Given, column: Any) -> tuple[Any, Any, Any]:
+        """The column's v, its latents, and the log slope of the map from latent to column."""
+        value, stretch = compress(given, column)
+        latent, log_slope = spline_of(given.spline, self.bins).inverse(value)
+        return value, latent, log_slope + stretch
 
-    def _conditioned(
-        self, j: int, condition: Any, compressed: list[Any], columns: list[Any]
-    ) -> Given:
-        output = self.conditioners[j](self._inputs(condition, compressed, columns))
+    def _conditioned(self, j: int, condition: Any, before: Before) -> Given:
+        output = self.conditioners[j](self._inputs(condition, before))
         output += self.start(j)
         if not j:
             zero = tf.zeros_like(output[:, 0])
             return Given(output, zero, zero)
         # The gradient of a split is one operation, that of slices several.
         spline, factors, raw = tf.split(output, [num_parameters(self.bins), j, 1], axis=1)
-        shift = tf.reduce_sum(factors * tf.stack(columns, axis=1), axis=1)
+        shift = tf.reduce_sum(factors * tf.stack(before.columns, axis=1), axis=1)
         return Given(spline, shift, bounded_log_scale(raw[:, 0]))
 
     def start(self, j: int) -> np.ndarray:
         """What a conditioner's output is added to: the identity, of no column but its own."""
         return np.append(self._identity, np.zeros(num_regressors(j), "float32"))
 
-    def _inputs(self, condition: Any, before: list[Any], columns: list[Any]) -> tuple[Any, ...]:
-        """What a conditioner takes; `before` has v of the `columns` before its own."""
+    def _inputs(self, condition: Any, before: Before) -> tuple[Any, ...]:
+        """What a conditioner takes."""
         if self.sees_residuals:
             count = self.num_outputs
             condition, *scales = tf.split(condition, [self.num_conditions, count, count], axis=1)
-        if not before:
+        if not before.columns:
             return (condition,)
+        compressed, columns, latents = (tf.stack(each, axis=1) for each in before)
         if not self.sees_residuals:
-            return condition, tf.stack(before, axis=1)
-        location, log_scale = (each[:, : len(before)] for each in scales)
-        residuals = location + tf.exp(log_scale) * tf.stack(columns, axis=1)
-        return condition, tf.stack(before, axis=1), seen_residuals(residuals)
+            return condition, compressed
+        location, log_scale = (each[:, : len(before.columns)] for each in scales)
+        residuals = seen_residuals(location + tf.exp(log_scale) * columns)
+        return condition, compressed, residuals, seen_latents(latents)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild this network."""
         names = ("num_outputs", "width", "depth", "activation", "bins", "seed")
         own = {name: getattr(self, name) for name in names}
         # As versions before this input wrote it.
-        own |= {"sees_residuals": True} if self.sees_residuals else {}
+        own |= {"sees_residuals": True, "sees_latents": True} if self.sees_residuals else {}
         return {**super().get_config(), "map": _MAP, **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Generator:
         """Rebuild from :meth:`get_config`; ValueError for a generator with another map."""
         config = dict(config)
-        if config.pop("map", None) != _MAP:
+        seen = config.get("sees_residuals", False) == config.pop("sees_latents", False)
+        if config.pop("map", None) != _MAP or not seen:
             raise ValueError("its map is that of an earlier version")
         return cls(**config)

@@ -6,6 +6,7 @@ stacks and sums over few columns are several times faster with.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import keras
@@ -19,7 +20,12 @@ from balrog_keras.networks import MAX_LOG_SCALE, Perceptron
 from balrog_keras.splines import HALF_WIDTH, LEAST_SLOPE, num_parameters, positive
 from balrog_keras.standardizer import Standardizer
 from balrog_keras.transforms import restored
-from balrog_keras.triangular_map import MAX_ARSINH, bounded_log_scale, seen_residuals
+from balrog_keras.triangular_map import (
+    MAX_ARSINH,
+    bounded_log_scale,
+    seen_latents,
+    seen_residuals,
+)
 
 __all__ = ["quick_draw", "quick_measured"]
 
@@ -109,10 +115,10 @@ def quick_draw(
     """
     compressed: list[Any] = []
     columns: list[Any] = []
-    seen: list[list[Any]] = [[], []]
+    seen: list[list[Any]] = [[], [], []]
     for j, each in enumerate(tf.unstack(tf.transpose(latent))):
         network = generator.conditioners[j]
-        before = [*compressed, *seen[0], *seen[1]]
+        before = list(chain(compressed, *seen))
         inputs = (condition, tf.stack(before, axis=1)) if before else (condition,)
         parameters = _output_rows(network, inputs, network.head.bias + generator.start(j))
         own = num_parameters(generator.bins)
@@ -127,8 +133,8 @@ def quick_draw(
         columns.append(column)
         if generator.sees_residuals:
             residual = location[j] + scale[j] * column
-            pair = tf.unstack(seen_residuals(residual[None], axis=0))
-            for kind, values in zip(seen, pair, strict=True):
+            its_seen = [*tf.unstack(seen_residuals(residual[None], axis=0)), seen_latents(each)]
+            for kind, values in zip(seen, its_seen, strict=True):
                 kind.append(values)
     return tf.stack(columns)
 

@@ -11,11 +11,14 @@ from balrog_keras.networks import MAX_LOG_SCALE
 
 __all__ = [
     "MAX_ARSINH",
+    "Before",
     "Given",
     "bounded_log_scale",
     "compress",
     "log_density",
     "num_regressors",
+    "num_seen",
+    "seen_latents",
     "seen_residuals",
 ]
 
@@ -23,6 +26,8 @@ __all__ = [
 MAX_ARSINH = 20.0
 # Residuals in global spreads: further out their arsinh says enough.
 _FAR, _UNIT = 30.0, 4.0
+# Latents of measured rows can be anything; drawn ones are not as far out as this.
+_FAR_LATENT = 8.0
 
 
 class Given(NamedTuple):
@@ -31,6 +36,14 @@ class Given(NamedTuple):
     spline: Any  # parameters, (N, num_parameters)
     shift: Any  # the part that the columns before give, (N,)
     log_scale: Any  # ln b, (N,)
+
+
+class Before(NamedTuple):
+    """The columns before one, in their order: of each its v, itself and its latents, (N,)."""
+
+    compressed: list[Any]
+    columns: list[Any]
+    latents: list[Any]
 
 
 def compress(given: Given, column: Any) -> tuple[Any, Any]:
@@ -69,3 +82,13 @@ def seen_residuals(residuals: Any, axis: int = -1) -> Any:
     # As tf.asinh to rounding, which goes number by number.
     arsinh = tf.sign(residuals) * tf.math.log(size + tf.sqrt(tf.square(size) + 1.0))
     return tf.concat([arsinh, tf.clip_by_value(residuals, -_FAR, _FAR) * (1.0 / _UNIT)], axis)
+
+
+def seen_latents(latents: Any) -> Any:
+    """Latents as conditioners take them: no further out than any that is drawn."""
+    return tf.clip_by_value(latents, -_FAR_LATENT, _FAR_LATENT)
+
+
+def num_seen(j: int) -> int:
+    """Numbers that column j's conditioner takes of residuals and latents of the columns before."""
+    return 3 * j

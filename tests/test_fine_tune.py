@@ -225,7 +225,7 @@ def test_changed_weights_are_noticed(toy_bundle, tmp_path):
     ("changed", "to", "says"),
     [
         ("standardizer.link_indices", None, "as differences from each other"),
-        ("building.reference_indices", [0], "the residuals of the columns before"),
+        ("building.reference_indices", [0], "the residuals and latents of the columns before"),
     ],
 )
 def test_an_emulator_of_an_earlier_version_says_so(

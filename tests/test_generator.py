@@ -5,6 +5,7 @@ import tensorflow as tf
 from scipy import stats
 
 from balrog_keras.generator import Generator
+from balrog_keras.triangular_map import Before
 
 
 def _arrays(generator, rows=500, latent_scale=1.0, seed=0):
@@ -82,20 +83,45 @@ def test_residuals_are_the_rows_own_scale_undone(generator):
     second = generator.conditioners[1]
     kernel = second.hidden[0].kernel
     before = kernel.numpy()
-    # Condition, v of the first column, arsinh of its residual and the residual over 4.
-    assert before.shape[0] == 9 + 1 + 2
-    kernel.assign(np.where(np.arange(12)[:, None] < 10, 0.0, before))
+    # Condition, v of the first column, arsinh of its residual, the residual over 4, its latent.
+    assert before.shape[0] == 9 + 1 + 3
+    kernel.assign(np.where(np.arange(13)[:, None] < 10, 0.0, before))
     location, log_scale = np.array([[0.3], [-1.0]]), np.array([[0.5], [-0.7]])
     scales = np.zeros((2, 6), np.float32)
     scales[:, [0]], scales[:, [3]] = location, log_scale
     context = tf.constant(np.concatenate([np.ones((2, 9), np.float32), scales], axis=1))
     columns = tf.constant((1.7 - location[:, 0]) / np.exp(log_scale[:, 0]), tf.float32)
-    given = generator._conditioned(1, context, [tf.zeros(2)], [columns])
+    latent = tf.constant([0.6, 0.6])
+    given = generator._conditioned(1, context, Before([tf.zeros(2)], [columns], [latent]))
     np.testing.assert_allclose(given.spline[0], given.spline[1], rtol=1e-4, atol=1e-5)
-    seen = np.concatenate([np.zeros(10), [np.arcsinh(1.7), 1.7 / 4.0]]).astype("float32")
+    seen = np.concatenate([np.zeros(10), [np.arcsinh(1.7), 1.7 / 4.0, 0.6]]).astype("float32")
     expected = second((tf.constant(seen[None]),)) + generator.start(1)
     np.testing.assert_allclose(given.spline[0], expected[0, :-2], rtol=1e-4, atol=1e-5)
     kernel.assign(before)
+
+
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_likelihood_of_a_column_teaches_its_own_conditioner_alone(generator, column):
+    condition, measured = _arrays(generator, latent_scale=1.5)
+    with tf.GradientTape() as tape:
+        latent, _ = generator.inverse(measured, condition)
+        found = tf.reduce_sum(latent[:, column])
+    weights = [[w.value for w in each.trainable_weights] for each in generator.conditioners]
+    for number, gradients in enumerate(tape.gradient(found, weights)):
+        assert [bool(np.any(each)) for each in gradients] == [number == column] * len(gradients)
+
+
+def test_likelihood_beside_draws_teaches_the_same(generator):
+    condition, measured = _arrays(generator, latent_scale=1.5)
+    _, latent = _arrays(generator, seed=1)
+    with tf.GradientTape(persistent=True) as tape:
+        alone = generator.log_likelihood(measured, condition)
+        _, beside = generator.draw_and_score(condition, latent, measured)
+    weights = [w.value for w in generator.trainable_weights]
+    for one, other in zip(
+        tape.gradient(alone, weights), tape.gradient(beside, weights), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(one).max())
 
 
 def test_a_column_can_nearly_follow_another():
@@ -169,8 +195,11 @@ def test_same_numbers_with_xla(generator):
     np.testing.assert_allclose(compiled(inputs), generator(inputs), rtol=1e-4, atol=1e-4)
 
 
-def test_generator_of_an_earlier_version_is_refused():
-    config = Generator(num_outputs=2).get_config()
-    del config["map"]
+@pytest.mark.parametrize(
+    ("sees_residuals", "missing"), [(False, "map"), (True, "map"), (True, "sees_latents")]
+)
+def test_generator_of_an_earlier_version_is_refused(sees_residuals, missing):
+    config = Generator(num_outputs=2, sees_residuals=sees_residuals).get_config()
+    del config[missing]
     with pytest.raises(ValueError, match="map is that of an earlier version"):
         Generator.from_config(config)

@@ -9,6 +9,8 @@ from balrog_keras.triangular_map import (
     compress,
     log_density,
     num_regressors,
+    num_seen,
+    seen_latents,
     seen_residuals,
 )
 
@@ -49,3 +51,13 @@ def test_regressors_are_the_columns_before_and_the_scale(column, count):
 def test_scale_is_bounded_and_the_identity_near_zero():
     raw = tf.constant([-1e3, 0.01, 1e3])
     np.testing.assert_allclose(bounded_log_scale(raw), [-8.0, 0.01, 8.0], rtol=1e-4)
+
+
+def test_seen_latents_are_no_further_out_than_drawn_ones():
+    np.testing.assert_array_equal(
+        seen_latents(tf.constant([-1e3, -5.0, 0.3, 6.0, 20.0])), np.float32([-8, -5, 0.3, 6, 8])
+    )
+
+
+def test_seen_numbers_are_two_of_a_residual_and_a_latent():
+    assert [num_seen(j) for j in range(3)] == [0, 3, 6]
