@@ -48,7 +48,6 @@ from fidelity_parts.spec import Spec, pin
 from balrog_keras.allocator import keep_freed_memory
 from data_prep.errors import BalrogError
 from data_prep.files import write_json
-from data_prep.manifest import Manifest
 
 LADDER = (25, 50, 100, 200, 400)
 
@@ -156,9 +155,8 @@ def run_systems(options: argparse.Namespace) -> None:
     print(machine())
     here = runner.Runner(home_of(options), shards_of(options), options.screen)
     specs = specs_of(options)
-    most = Manifest.load(here.shards).splits["train"]["rows"]
-    if not options.data and any((spec.rows or 0) > most for spec in specs):
-        data.make_more(options.directory, options.schema)
+    if not options.data:
+        data.make_more(options.directory, options.schema, max(spec.rows or 0 for spec in specs))
     for spec in specs:
         here.scored(spec)
     if options.speed:

@@ -165,7 +165,7 @@ def test_fewer_training_rows_are_the_first_ones(toy_shards, tmp_path):
 
 
 def test_further_training_rows_join_in_random_order(toy_shards, tmp_path):
-    for name in ("shards", "shards-more"):
+    for name in ("shards", "shards-more-5"):
         (tmp_path / name).symlink_to(toy_shards)
     most = data.shards_with_rows(tmp_path / "shards", 12_000, tmp_path / "most")
     row_id = read_split(most, "train")["row_id"]
@@ -180,6 +180,39 @@ def test_further_training_rows_join_in_random_order(toy_shards, tmp_path):
     np.testing.assert_array_equal(whole["measured"], part["measured"])
     with pytest.raises(BalrogError, match="1 to 16,000"):
         data.shards_with_rows(tmp_path / "shards", 16_001, tmp_path / "too-many")
+    # Rows that were there before stay the ones they were, however many simulations are beside them.
+    (tmp_path / "shards-more-6").symlink_to(toy_shards)
+    again = data.shards_with_rows(tmp_path / "shards", 12_000, tmp_path / "again")
+    np.testing.assert_array_equal(read_split(again, "train")["row_id"], row_id)
+    three = data.shards_with_rows(tmp_path / "shards", 24_000, tmp_path / "three")
+    _, times = np.unique(read_split(three, "train")["row_id"], return_counts=True)
+    assert set(times) == {3}
+
+
+def test_as_many_simulations_are_made_as_rows_want(toy_shards, tmp_path, monkeypatch):
+    (tmp_path / "shards").symlink_to(toy_shards)
+    calls = []
+
+    def run(*arguments):
+        calls.append([str(part) for part in arguments])
+        out = Path(calls[-1][calls[-1].index("--out") + 1])
+        if arguments[0] == "simulate":
+            out.mkdir()
+            (out / "simulation.json").write_text("{}")
+        else:
+            out.symlink_to(toy_shards)
+
+    monkeypatch.setattr(data, "_data_prep", run)
+    data.make_more(tmp_path, data.SCHEMA, 8_000)
+    assert not calls
+    data.make_more(tmp_path, data.SCHEMA, 17_000)
+    assert [call[0] for call in calls] == ["simulate", "prepare"] * 2
+    seeds = [call[call.index("--seed") + 1] for call in calls if call[0] == "simulate"]
+    assert seeds == ["5", "6"]
+    data.make_more(tmp_path, data.SCHEMA, 24_000)
+    assert len(calls) == 4
+    whole = data.shards_with_rows(tmp_path / "shards", 24_000, tmp_path / "all")
+    assert len(read_split(whole, "train")["region"]) == 24_000
 
 
 def test_small_data_are_refused(toy_shards):
