@@ -193,6 +193,7 @@ def score_bundle(options: argparse.Namespace) -> None:
         reference,
         draws=scoring.draws,
         calibration_rows=scoring.calibration_rows,
+        classifier_draws=scoring.classifier_draws,
     )
     mine = tables.summary([statistics])
     oracle = tables.summary([reference.oracle])

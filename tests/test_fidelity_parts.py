@@ -1,6 +1,7 @@
 """The fidelity benchmark: distances, nulls, budgets, tables, small shards, and its peers."""
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import scipy.stats
 from evaluation_world import SCHEMA, KnownEmulator, held_out, location_scale
 from toy import toy_conditions, toy_measured
 
+from balrog_keras.bootstrap import RegionBootstrap
 from balrog_keras.metrics import spread
+from balrog_keras.two_sample import auc_table
 from data_prep.errors import BalrogError
 from data_prep.manifest import Manifest
 from data_prep.shards import read_split
@@ -20,7 +23,8 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from fidelity_parts import data, systems, tables
 from fidelity_parts.distances import TwoSample
-from fidelity_parts.reference import Reference
+from fidelity_parts.reference import REPLICATES, Reference
+from fidelity_parts.runner import SCREEN, Runner
 from fidelity_parts.scores import score
 from fidelity_parts.spec import Clock, Spec
 
@@ -37,7 +41,9 @@ def reference(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scored(reference):
     return {
-        stretch: score(KnownEmulator(stretch), reference, draws=40, calibration_rows=1_000)
+        stretch: score(
+            KnownEmulator(stretch), reference, draws=40, calibration_rows=1_000, classifier_draws=2
+        )
         for stretch in (1.0, 1.3)
     }
 
@@ -90,6 +96,51 @@ def test_energy_score_per_row_averages_to_the_statistic(scored):
     statistics, energy = scored[1.0]
     assert len(energy) == 1_000
     assert energy.mean() == pytest.approx(statistics["energy_score"]["emulator"]["value"])
+
+
+def test_classifiers_judge_the_mean_of_several_draws(reference, scored):
+    rows = reference.held_out
+    found = scored[1.3][0]["c2st"]["classifiers"]
+    real = reference.features(rows.measured)
+    bootstrap = RegionBootstrap(rows.region, REPLICATES)
+    tables_of_draws = [
+        auc_table(real, reference.features(drawn), bootstrap)
+        for drawn in (KnownEmulator(1.3).draw(rows.condition, rows.row_id, k) for k in range(2))
+    ]
+    for name, entry in found.items():
+        expected = [table[name]["value"] for table in tables_of_draws]
+        assert entry["samples"] == pytest.approx(expected)
+        assert expected[0] != expected[1]
+        assert entry["value"] == pytest.approx(np.mean(expected))
+        low, high = entry["interval"]
+        assert low < entry["value"] < high
+        alone = np.ptp([bootstrap.interval(t[name]["replicates"]) for t in tables_of_draws], axis=1)
+        # Samples of the same rows: the mean is known better than one, not by the root of two.
+        assert 0.5 * alone.mean() < high - low < 1.05 * alone.mean()
+
+
+def test_result_of_another_scoring_is_scored_again(tmp_path, monkeypatch, caplog):
+    runner = Runner(tmp_path, tmp_path / "shards", screen=True)
+    spec = SPEC.but(system="flow-ar")
+    (runner.model(spec)).mkdir(parents=True)
+    (runner.model(spec) / "training.json").write_text("{}")
+    calls = []
+
+    def score_one(command, *options):
+        calls.append(command)
+        result = {"statistics": {}, "scoring": dataclasses.asdict(SCREEN)}
+        options[2].write_text(json.dumps(result))
+
+    monkeypatch.setattr(runner, "_run", score_one)
+    runner.results.mkdir()
+    path = runner.results / f"{spec.key}.json"
+    path.write_text(json.dumps({"statistics": {}}))
+    assert runner.kept() == []
+    assert "1 results of an earlier scoring" in caplog.text
+    runner.scored(spec)
+    runner.scored(spec)
+    assert calls == ["score-one"]
+    assert len(runner.kept()) == 1
 
 
 def test_diverged_system_is_refused(reference):

@@ -84,7 +84,7 @@ def reference(tmp_path_factory, quick_classifiers):
 def scored(reference):
     emulators = {"exact": Exact(), "round": Exact(stretch={"meas_g2": 0.6})}
     return {
-        name: score(emulator, reference, draws=40, calibration_rows=1_000)[0]
+        name: score(emulator, reference, draws=40, calibration_rows=1_000, classifier_draws=1)[0]
         for name, emulator in emulators.items()
     }
 
@@ -179,7 +179,7 @@ def test_table_by_column_names_the_wrong_one(scored):
 def test_single_band_has_no_colour_and_no_bar_of_it(tmp_path, quick_classifiers):
     reference = reference_of(band_schema("r"), 800, tmp_path)
     emulator = Exact(reference.schema)
-    statistics, _ = score(emulator, reference, draws=20, calibration_rows=400)
+    statistics, _ = score(emulator, reference, draws=20, calibration_rows=400, classifier_draws=1)
     mine = tables.summary([statistics])
     titles = {title for title, *_ in tables.verdicts(mine, mine)}
     assert "PIT KS" in titles

@@ -38,16 +38,19 @@ class Scoring:
     ----------
     draws, calibration_rows : int
         Of the calibration.
+    classifier_draws : int
+        Draws that the classifiers judge.
     max_rows : int, optional
         Test rows; all by default.
     """
 
     draws: int = 200
     calibration_rows: int = 20_000
+    classifier_draws: int = 4
     max_rows: int | None = None
 
 
-SCREEN = Scoring(draws=100, calibration_rows=10_000, max_rows=60_000)
+SCREEN = Scoring(draws=100, calibration_rows=10_000, classifier_draws=1, max_rows=60_000)
 
 
 class Runner:
@@ -66,6 +69,7 @@ class Runner:
     def __init__(self, directory: Path, shards: Path, screen: bool = False) -> None:
         self.directory, self.shards, self.screen = directory, shards, screen
         self.results = directory / ("results-screen" if screen else "results")
+        self.scoring = SCREEN if screen else Scoring()
 
     def trained(self, spec: Spec) -> dict[str, Any]:
         """Record of the training of a spec, which is run if it was not yet."""
@@ -86,7 +90,7 @@ class Runner:
         """Training record and scores of a spec."""
         self.trained(spec)
         path = self.results / f"{spec.key}.json"
-        if not path.is_file():
+        if not path.is_file() or not self._as_now(json.loads(path.read_text())):
             logger.info("score %s", spec.key)
             options = [self.model(spec), "--out", path, *(["--screen"] if self.screen else [])]
             self._run("score-one", *options)
@@ -118,10 +122,18 @@ class Runner:
         return self.directory / "speed.json"
 
     def kept(self) -> list[dict[str, Any]]:
-        """Every result there is, oldest first."""
+        """Every result there is, oldest first, but those that were scored in another way."""
         paths = sorted(self.results.glob("*.json"), key=lambda path: path.stat().st_mtime)
         results = [json.loads(path.read_text()) for path in paths]
-        return [result for result in results if "statistics" in result]
+        results = [result for result in results if "statistics" in result]
+        same = [result for result in results if self._as_now(result)]
+        if len(same) < len(results):
+            number = len(results) - len(same)
+            logger.warning("%d results of an earlier scoring are left out: run them again", number)
+        return same
+
+    def _as_now(self, result: dict[str, Any]) -> bool:
+        return result.get("scoring") == asdict(self.scoring)
 
     def model(self, spec: Spec) -> Path:
         """Where a trained spec is kept."""
@@ -160,11 +172,13 @@ def score_here(
         reference,
         draws=scoring.draws,
         calibration_rows=scoring.calibration_rows,
+        classifier_draws=scoring.classifier_draws,
     )
     result = {
         "group": directory.name.rsplit("-seed", 1)[0],
         "spec": asdict(spec),
         "data": data.checksum(Manifest.load(shards)),
+        "scoring": asdict(scoring),
         "training": json.loads((directory / "training.json").read_text()),
         "statistics": statistics,
     }

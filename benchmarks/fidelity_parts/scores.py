@@ -8,7 +8,8 @@ subset of rows; everything else on all of them. The null of
   galaxy's size and shape with the real row, which makes this null a little tighter than that of
   independent draws;
 - a calibration statistic: each draw in turn in the place of the measured value;
-- the classifiers: the oracle against the real rows. It has the rows whose redraw was detected;
+- the classifiers: the oracle against the real rows, once, while an emulator's AUC is the mean over
+  several draws of all rows. The oracle has the rows whose redraw was detected;
   the emulator is tested on all rows, since those rows are not p(measured | detected, condition).
 """
 
@@ -35,6 +36,7 @@ def score(
     *,
     draws: int = 200,
     calibration_rows: int = 20_000,
+    classifier_draws: int = 4,
     seed: int = 0,
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Measure one system.
@@ -47,6 +49,8 @@ def score(
         Held-out rows.
     draws, calibration_rows : int
         Draws per row, and rows, of PIT and energy score.
+    classifier_draws : int
+        Draws of all rows that the classifiers judge, one after the other.
     seed : int
         Of the draws.
 
@@ -66,14 +70,20 @@ def score(
     if reference.oracle is None:
         raise BalrogError("expected shards with an oracle split: prepare them with --replicate")
     held_out = reference.held_out
-    emulated = np.asarray(emulator.draw(held_out.condition, held_out.row_id, seed))
-    if not np.isfinite(emulated).all():
+    samples = [
+        np.asarray(emulator.draw(held_out.condition, held_out.row_id, seed + index))
+        for index in range(classifier_draws)
+    ]
+    if not all(np.isfinite(sample).all() for sample in samples):
         raise BalrogError("expected finite draws, found NaN or infinity: training diverged")
+    emulated = samples[0]
     distances = TwoSample(reference.schema, held_out.condition).distances(
         held_out.measured, emulated
     )
     table = classifier_test(
-        reference.features(held_out.measured), reference.features(emulated), held_out.region
+        reference.features(held_out.measured),
+        [reference.features(sample) for sample in samples],
+        held_out.region,
     )
     oracle = reference.oracle
     statistics = {
